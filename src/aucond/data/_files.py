@@ -1,0 +1,85 @@
+"""File names that come from data, and files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+__all__ = ["IMAGE_SUFFIXES", "atomic_file", "is_image_name", "list_images", "resolve_inside"]
+
+IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+"""What counts as an image when a folder is searched; a table may name files of any other kind Pillow reads."""
+
+
+def is_image_name(path: Path) -> bool:
+    """Tell whether the name ends like an image's."""
+    return path.suffix.lower() in IMAGE_SUFFIXES
+
+
+def list_images(folder: Path) -> list[Path]:
+    """Return the images directly inside a folder by name, or none when there is no such folder."""
+    if not folder.is_dir():
+        return []
+    return sorted(p for p in folder.iterdir() if is_image_name(p) and not p.name.startswith("."))
+
+
+def resolve_inside(root: Path, name: str, real_root: Path | None = None) -> Path:
+    """Return the existing file that a name out of a data file means, if it lies inside ``root``.
+
+    Args:
+        root: The folder that names are relative to.
+        name: The name as it stands in the data.
+        real_root: ``root.resolve()``, from callers with many names.
+
+    Raises:
+        ValueError: An empty or absolute name, ``..`` in it, a link that leads out of ``root``, or no such file.
+            The message is the reason alone; the caller knows the place.
+    """
+    if not name:
+        raise ValueError("the file name is empty")
+    if "\0" in name:
+        raise ValueError(f"the file name {name!r} has a zero byte in it")
+    # Either separator, on every system, so that a table made for one cannot escape on another.
+    parts = re.split(r"[/\\]", name)
+    if not parts[0] or re.match(r"[A-Za-z]:", name):
+        raise ValueError(f"the file name {name!r} is absolute; names are relative to {root}")
+    if ".." in parts:
+        raise ValueError(f"the file name {name!r} goes up with '..', which is refused")
+    path = root / name
+    if not path.is_file():
+        hint = "; folders are separated by '/'" if "\\" in name else ""
+        reason = f"{name!r} is not a file" if path.exists() else f"there is no file {name!r} in {root}{hint}"
+        raise ValueError(reason)
+    if not path.resolve().is_relative_to(real_root or root.resolve()):
+        raise ValueError(f"{name!r} is a link that leads out of {root}, which is refused")
+    return path
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[IO[bytes]]:
+    """Give a temporary file in the same folder to write to, then flush it to the disk and give it its name.
+
+    When the body raises, the temporary file is removed and ``path`` stays as it was.
+    """
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        # mkstemp makes files that only their owner may read; a data set is shared like any other file.
+        Path(temporary).chmod(0o666 & ~_umask())
+        Path(temporary).replace(path)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,13 @@
+"""Tensor operations with more than one implementation behind one name."""
+
+from __future__ import annotations
+
+from aucond.ops.mask_blend import (
+    Backend,
+    BlendTerms,
+    mask_blend,
+    mask_blend_from_logits,
+    mask_blend_with_tv,
+)
+
+__all__ = ["Backend", "BlendTerms", "mask_blend", "mask_blend_from_logits", "mask_blend_with_tv"]

@@ -1,0 +1,319 @@
+"""The Trainer: runs an objective's two losses step by step, and lets nothing be lost."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+import torch
+from torch import Tensor, nn
+
+from aucond.train.checkpoint import (
+    checkpoint_path,
+    list_checkpoints,
+    newest_good,
+    prune_checkpoints,
+    set_aside_after,
+    write_checkpoint,
+)
+from aucond.train.config import TrainerConfig
+from aucond.train.learner import Learner, check_objective
+from aucond.train.loading import EpochLoader
+from aucond.train.logs import LOGGER, Reporter, announce
+from aucond.train.monitor import Monitor, Verdict
+from aucond.train.pending import PendingValues
+from aucond.train.preview import save_preview
+from aucond.train.processes import Processes
+from aucond.train.randomness import derived_seed, loss_randomness, preserved_global_state
+from aucond.train.run_state import Progress, check_same_run, find_checkpoint, saved_settings
+from aucond.types import Batch, Objective
+
+__all__ = ["TrainResult", "Trainer", "TrainingDivergedError"]
+
+
+class TrainingDivergedError(RuntimeError):
+    """A loss or a weight is not finite any more.
+
+    ``checkpoint`` is the folder of the last good checkpoint (see :class:`Monitor`) or, where none was good, of the
+    last; it has been loaded. None if there was none.
+    """
+
+    def __init__(self, message: str, checkpoint: Path | None) -> None:
+        super().__init__(message)
+        self.checkpoint = checkpoint
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """How a run ended."""
+
+    steps: int
+    """How many steps are done."""
+    terms: dict[str, float]
+    """The latest value of each loss term (``critic/...``, ``generator/...``) and watched value (``monitor/...``)."""
+    verdicts: tuple[Verdict, ...]
+    """Everything the monitor noticed, oldest first."""
+    checkpoint: Path
+    """The folder of the last checkpoint."""
+
+
+class Trainer:
+    """Trains the generator and the critic of an objective.
+
+    Each batch trains the critic; every ``critic_steps_per_generator_step``-th trains the generator as well. The Trainer
+    knows nothing of what the losses mean: a recipe, or any object with ``generator``, ``critic``, ``critic_loss`` and
+    ``generator_loss``, is an objective. It may offer ``advice`` for the :class:`Monitor`, and ``to(device)`` if it
+    holds more than the two networks.
+
+    In ``folder`` come to be: ``checkpoints/step_<n>/`` (safetensors and ``state.json``), ``log.jsonl``,
+    ``previews/``, and ``tensorboard/`` where that is installed.
+
+    A run that is stopped at any moment, even killed, goes on from its last checkpoint, and on the CPU ends with the
+    very bytes of an uninterrupted run: every draw of a loss comes from a generator seeded by (seed, step, network,
+    process), the order of the data by (seed, epoch), and everything else is in the checkpoint.
+
+    Under ``torchrun`` or ``accelerate launch`` every batch is shared among the processes and the gradients are
+    averaged over all samples (see :class:`EpochLoader`). That is the step one process would take, wherever the loss
+    is a mean of per-sample values; draws of the losses differ between processes. All processes read the same folder.
+
+    Args:
+        objective: The networks and their losses.
+        config: The settings.
+        folder: Where the run lives.
+        preview: Called with the averaged generator every ``preview_every`` steps; returns a picture (3, H, W),
+            values in [-1, 1].
+        monitor: Watches for collapse; by default a :class:`Monitor` with the objective's advice.
+        progress: Whether to show a progress bar.
+        tensorboard: Whether to write for TensorBoard, if it is installed.
+        cpu: Use the CPU even where there is an accelerator.
+
+    Raises:
+        ImportError: If accelerate is not installed.
+        TypeError: If an argument is of the wrong kind.
+        ValueError: If a network has nothing to train, or the two share parameters.
+    """
+
+    def __init__(
+        self,
+        objective: Objective,
+        config: TrainerConfig,
+        *,
+        folder: str | os.PathLike[str],
+        preview: Callable[[nn.Module], Tensor] | None = None,
+        monitor: Monitor | None = None,
+        progress: bool = True,
+        tensorboard: bool = True,
+        cpu: bool = False,
+    ) -> None:
+        check_objective(objective)
+        self.objective = objective
+        self.config = config
+        self.folder = Path(folder)
+        self.processes = Processes.current(cpu=cpu)
+        self.monitor = Monitor(getattr(objective, "advice", None)) if monitor is None else monitor
+        self._preview = preview
+        self._shows = {"progress": progress, "tensorboard": tensorboard}
+        self._learner = Learner(objective, config, self.processes)
+        self._pending = PendingValues(self.processes)
+        self._progress = Progress()
+        self._owns_folder = False
+
+    @property
+    def step(self) -> int:
+        """How many steps are done."""
+        return self._progress.step
+
+    @property
+    def ema(self) -> nn.Module:
+        """The averaged generator, in evaluation mode: the one to keep."""
+        return self._learner.average.network
+
+    def resume(
+        self, folder: str | os.PathLike[str] | None = None, *, allow_changed_config: bool = False
+    ) -> Trainer:
+        """Load a checkpoint, from where :meth:`fit` then goes on.
+
+        A damaged checkpoint is passed over for the one before it, with a warning that says which and why.
+
+        Args:
+            folder: A run's folder, of which the newest whole checkpoint is taken, or the folder of one checkpoint; by
+                default this run's.
+            allow_changed_config: Go on even if settings that change the result differ, with a warning that names them.
+
+        Returns:
+            The Trainer itself.
+
+        Raises:
+            FileNotFoundError: If there is no checkpoint.
+            DamagedCheckpointError: If none is whole.
+            ValueError: If it is of other settings, another condition space or architecture, or of a newer version.
+        """
+        source = self.folder if folder is None else Path(folder)
+        found = find_checkpoint(source) if self.processes.is_main else None
+        path = self.processes.same_object(found.path if found is not None else None)
+        checkpoint = found if found is not None else find_checkpoint(path)
+        check_same_run(
+            checkpoint,
+            self.config,
+            self.objective,
+            self.processes.count,
+            allow_changed_config=allow_changed_config,
+        )
+        self._learner.restore(checkpoint)
+        self._progress = Progress.from_json(checkpoint.state["progress"])
+        self.monitor.load_state_dict(checkpoint.state["monitor"])
+        self._pending = PendingValues(self.processes)
+        self._owns_folder = path.resolve().parent == self._checkpoints.resolve()
+        return self
+
+    def fit(self, loader: Iterable[Batch], *, resume: bool = False) -> TrainResult:
+        """Train until ``config.steps`` are done.
+
+        Args:
+            loader: Batches (see :class:`Batch`), of all processes together; iterated once per epoch. Best a DataLoader.
+            resume: Go on from the newest checkpoint in the run's folder if there is one, else start.
+
+        Returns:
+            The latest loss values, what the monitor noticed, and where the last checkpoint is.
+
+        Raises:
+            FileExistsError: If the folder holds an earlier run that is not resumed.
+            TrainingDivergedError: If a loss or a weight is not finite any more.
+            ValueError: If the loader has no batch.
+        """
+        epochs = EpochLoader(
+            loader, self.config.seed, process=self.processes.index, processes=self.processes.count
+        )
+        self._settle(resume)
+        self._learner.begin()
+        reporter = Reporter(
+            self.folder, self.step, self.config.steps, writes=self.processes.is_main, **self._shows
+        )
+        with preserved_global_state(), closing(reporter):
+            while self.step < self.config.steps:
+                self._run_epoch(epochs, reporter)
+            if self.processes.is_main and not self._checkpoint_path.exists():
+                self._save(reporter)
+        self.processes.wait()
+        return TrainResult(
+            self.step, dict(self._progress.values), tuple(self.monitor.history), self._checkpoint_path
+        )
+
+    @property
+    def _checkpoints(self) -> Path:
+        return self.folder / "checkpoints"
+
+    @property
+    def _checkpoint_path(self) -> Path:
+        return checkpoint_path(self._checkpoints, self.step)
+
+    def _settle(self, resume: bool) -> None:
+        """Make the folder this run's: resume, or refuse to mix with another run, and set aside what lies ahead."""
+        occupied = self.processes.same_object(bool(list_checkpoints(self._checkpoints)))
+        if occupied and resume and self.step == 0:
+            self.resume()
+        elif occupied and not self._owns_folder:
+            raise FileExistsError(
+                f"{self.folder}: holds the checkpoints of an earlier run; "
+                "go on with fit(loader, resume=True), or choose another folder"
+            )
+        self.processes.wait()
+        if self.processes.is_main:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            for path in set_aside_after(self._checkpoints, self.step):
+                LOGGER.warning("going on from step %d; a checkpoint past it is now in %s", self.step, path)
+            prune_checkpoints(self._checkpoints, self.config.keep_checkpoints)
+        self._owns_folder = True
+
+    def _run_epoch(self, epochs: EpochLoader, reporter: Reporter) -> None:
+        progress = self._progress
+        for batch in epochs.epoch(progress.epoch, skip=progress.batch):
+            self._learner.learn(batch, progress.step + 1, self._pending)
+            progress.step += 1
+            progress.batch += 1
+            reporter.advance()
+            self._report(reporter)
+            if self.step == self.config.steps:
+                return
+        progress.epoch, progress.batch = progress.epoch + 1, 0
+
+    def _report(self, reporter: Reporter) -> None:
+        """Do what is due after this step: look at the values, log, show a preview, save."""
+        config, last = self.config, self.step == self.config.steps
+        logs = last or self.step % config.log_every == 0
+        saves = last or self.step % config.checkpoint_every == 0
+        diverged = self._look() if logs or saves else None
+        if logs or diverged:
+            self._log(reporter)
+        if diverged:
+            self._stop(diverged)
+        if last or self.step % config.preview_every == 0:
+            self._show_preview(reporter)
+        if saves:
+            self._save(reporter)
+
+    def _look(self) -> str | None:
+        """Fetch the values of the steps since the last look; returns what is not finite, in words."""
+        diverged = None
+        for phase in self._pending.fetch():
+            self._progress.values |= phase.terms
+            self._progress.values |= {f"monitor/{name}": value for name, value in phase.watched.items()}
+            terms = {name: value for name, value in phase.terms.items() if not name.endswith("/total")}
+            verdicts = self.monitor.update(phase.step, terms, phase.watched)
+            if self.processes.is_main:
+                announce(verdicts)
+            broken = [v.message for v in verdicts if v.kind == "not_finite"]
+            diverged = diverged or (broken[0] if broken else None)
+        return diverged
+
+    def _log(self, reporter: Reporter) -> None:
+        progress = self._progress
+        news = [verdict for verdict in self.monitor.history if verdict.step > progress.logged]
+        rate = self.config.learning_rate * self.config.learning_rate_factor(self.step)
+        reporter.write(self.step, progress.epoch, rate, progress.values, news)
+        progress.logged = self.step
+
+    def _show_preview(self, reporter: Reporter) -> None:
+        if self._preview is None or not self.processes.is_main:
+            return
+        seed = derived_seed(self.config.seed, "preview", self.step)
+        with torch.no_grad(), loss_randomness(seed, self.processes.device):
+            image = self._preview(self.ema)
+        self.ema.eval()
+        path = self.folder / "previews" / f"step_{self.step:06d}.png"
+        reporter.picture(self.step, save_preview(path, image))
+
+    def _save(self, reporter: Reporter) -> None:
+        broken = self._learner.broken_networks()
+        if broken:
+            self._stop(
+                f"step {self.step}: the weights of the {' and the '.join(broken)} are not finite any more"
+            )
+        if not self.processes.is_main:
+            return
+        # First the log, so that no checkpoint is ahead of the lines that lead to it.
+        reporter.sync()
+        state = {
+            "good": self.monitor.healthy,
+            "progress": self._progress.to_json(),
+            "ema_updates": self._learner.average.updates,
+            "monitor": self.monitor.state_dict(),
+            **saved_settings(self.config, self.objective, self.processes.count),
+        }
+        write_checkpoint(self._checkpoints, self.step, self._learner.tensors(), state)
+        prune_checkpoints(self._checkpoints, self.config.keep_checkpoints)
+
+    def _stop(self, reason: str) -> NoReturn:
+        """Load the last good checkpoint, or else the last, whose weights are finite at any rate, and raise."""
+        self.processes.wait()
+        good = newest_good(self._checkpoints)
+        path = self.processes.same_object(good or next(reversed(list_checkpoints(self._checkpoints)), None))
+        if path is None:
+            raise TrainingDivergedError(f"{reason}. There is no checkpoint to go back to.", None)
+        self.resume(path)
+        kind = "last good" if path == good else "last"
+        raise TrainingDivergedError(f"{reason}. The {kind} checkpoint, {path}, has been loaded.", path)

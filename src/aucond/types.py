@@ -105,8 +105,15 @@ class Objective(Protocol):
     (seed, step, process), so that a resumed run draws what an uninterrupted one would have drawn.
     """
 
-    generator: nn.Module
-    critic: nn.Module
+    @property
+    def generator(self) -> nn.Module:
+        """The network whose moving average is kept."""
+        ...
+
+    @property
+    def critic(self) -> nn.Module:
+        """The network that is trained against it."""
+        ...
 
     def critic_loss(self, batch: Batch, rng: torch.Generator | None = None) -> LossTerms:
         """The critic's terms on one batch."""

@@ -57,9 +57,11 @@ def test_kernels_compile_for_a_gpu_with_coalesced_accesses(layout):
         constants = {**flags, **more, **{f"{name}_{pixel}": 1 for name in images}}
         if layout == "channels_last":
             constants |= {f"{name}_{channel}": 3 for name in images}
-        pointers = [n for n in kernel.arg_names if len(n) > 3 and n not in constants and n != "blocks"]
-        kinds = {n: "*fp32" if "sums" in n else "*bf16" for n in pointers}
-        signature = {n: "constexpr" if n in constants else kinds.get(n, "i32") for n in kernel.arg_names}
+        kinds = dict.fromkeys(
+            ["image", "color", "mask", "out", "upstream", "d_image", "d_color", "d_mask"], "*bf16"
+        )
+        kinds |= dict.fromkeys(["sums", "for_sums"], "*fp32") | dict.fromkeys(constants, "constexpr")
+        signature = {name: kinds.get(name, "i32") for name in kernel.arg_names}
         even = {(i,): [["tt.divisibility", 16]] for i, n in enumerate(kernel.arg_names) if n not in constants}
         source = ASTSource(fn=kernel, signature=signature, constexprs=constants, attrs=even)
         compiled = compile(source, target=GPUTarget("cuda", 90, 32))

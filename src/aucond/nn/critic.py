@@ -71,7 +71,7 @@ class PatchCritic(nn.Module, Pretrained):
             conv = nn.Conv2d(narrow, wide, 4, stride=2, padding=1)
             # torch's default shrinks the signal by about 1/sqrt(3) a layer, and the heads then start blind.
             nn.init.kaiming_normal_(conv.weight, a=negative_slope)
-            nn.init.zeros_(conv.bias)
+            nn.init.zeros_(conv.get_parameter("bias"))
             layers += [conv, nn.LeakyReLU(negative_slope)]
         self.features = nn.Sequential(*layers)
         self.score = nn.Conv2d(widths[-1], 1, 3, padding=1, bias=False)

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from aucond.ops._mask_blend_reference import RawTerms, TVNorm, differentiate, raw_terms
+from aucond.ops._mask_blend_reference import RawTerms, TVNorm, blend, differentiate
 
 __all__ = ["raw_terms_cpu"]
 
@@ -29,7 +29,7 @@ class _RawTerms(torch.autograd.Function):
         ctx.save_for_backward(image, color, attention)
         ctx.norm = norm
         ctx.set_materialize_grads(False)
-        return raw_terms(image, color, attention, norm)
+        return (blend(image, color, attention), *_sums(attention, norm))
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor | None) -> tuple[Tensor | None, ...]:
@@ -39,6 +39,20 @@ class _RawTerms(torch.autograd.Function):
         else:
             found = _gradients(ctx.saved_tensors, ctx.norm, upstream, needs)
         return (*found, None)
+
+
+def _sums(attention: Tensor, norm: TVNorm) -> tuple[Tensor, Tensor, Tensor]:
+    """Per image total variation, sum of squares and sum of absolute values: a norm is read in one pass."""
+    order = 2 if norm == "l2" else 1
+    mask = attention.squeeze(1)
+    tv = mask.new_zeros(mask.shape[0])
+    for axis in (1, 2):
+        pairs = mask.shape[axis] - 1
+        step = mask.narrow(axis, 1, pairs) - mask.narrow(axis, 0, pairs)
+        size = torch.linalg.vector_norm(step, order, dim=(1, 2))
+        tv += size.square() if norm == "l2" else size
+    squares = torch.linalg.vector_norm(mask, 2, dim=(1, 2)).square()
+    return tv, squares, torch.linalg.vector_norm(mask, 1, dim=(1, 2))
 
 
 def _gradients(

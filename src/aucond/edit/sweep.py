@@ -1,0 +1,55 @@
+"""Moving one component of the condition while the others stay."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from aucond._check import check_tensor
+from aucond.nn import AttentionGenerator
+
+__all__ = ["sweep"]
+
+
+@torch.no_grad()
+def sweep(
+    generator: AttentionGenerator,
+    image: Tensor,
+    current: Tensor,
+    name: str,
+    values: Sequence[float],
+) -> Tensor:
+    """Edit images so that one named component takes each of several values, all others staying as they are.
+
+    Args:
+        generator: A generator that knows its space.
+        image: Images (B, 3, H, W) in [-1, 1].
+        current: Their conditions (B, N).
+        name: The component to move, one of the space's names.
+        values: The values it takes, in the space's normalised unit.
+
+    Returns:
+        (len(values), B, 3, H, W) in [-1, 1].
+
+    Raises:
+        ValueError: The generator knows no space, or an unknown name (with the nearest known one).
+
+    >>> from aucond import OPENFACE_AUS
+    >>> generator = AttentionGenerator(OPENFACE_AUS, base_channels=4, num_residual_blocks=1)
+    >>> sweep(generator, torch.zeros(2, 3, 16, 16), torch.zeros(2, 17), "AU12", [0.0, 0.5, 1.0]).shape
+    torch.Size([3, 2, 3, 16, 16])
+    """
+    if generator.space is None:
+        raise ValueError(
+            "generator: expected one that was built with a ConditionSpace, got one with a bare length"
+        )
+    check_tensor("current", current, (image.shape[0], generator.space.dim))
+    index = generator.space.index(name)
+    frames = []
+    for value in values:
+        target = current.clone()
+        target[:, index] = value
+        frames.append(generator.edit(image, target, current).image)
+    return torch.stack(frames)

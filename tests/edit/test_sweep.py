@@ -1,0 +1,30 @@
+import pytest
+import torch
+
+from aucond import AttentionGenerator, ConditionSpace
+from aucond.edit import sweep
+
+SPACE = ConditionSpace(["smile", "blink"])
+
+
+@pytest.mark.parametrize("relative", [False, True])
+def test_sweep_moves_only_the_named_component(relative):
+    torch.manual_seed(0)
+    generator = AttentionGenerator(SPACE, 4, 2, 1, relative=relative)
+    image, current = torch.rand(2, 3, 16, 16) * 2 - 1, torch.tensor([[0.1, 0.7], [0.9, 0.2]])
+    frames = sweep(generator, image, current, "blink", [0.0, 1.0])
+    for value, frame in zip((0.0, 1.0), frames, strict=True):
+        target = torch.tensor([[0.1, value], [0.9, value]])
+        torch.testing.assert_close(frame, generator.edit(image, target, current).image)
+    assert not frames.requires_grad
+
+
+def test_wrong_calls_say_what_is_wrong():
+    generator = AttentionGenerator(SPACE, 4, 2, 1)
+    image, current = torch.zeros(1, 3, 16, 16), torch.zeros(1, 2)
+    with pytest.raises(ValueError, match="did you mean 'smile'"):
+        sweep(generator, image, current, "smiel", [0.0])
+    with pytest.raises(ValueError, match=r"current: expected .*\(1, 2\)"):
+        sweep(generator, image, torch.zeros(2, 2), "smile", [0.0])
+    with pytest.raises(ValueError, match="generator: expected one that was built with a ConditionSpace"):
+        sweep(AttentionGenerator(2, 4, 2, 1), image, current, "smile", [0.0])

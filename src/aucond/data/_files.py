@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
-__all__ = ["IMAGE_SUFFIXES", "atomic_file", "is_image_name", "list_images", "resolve_inside"]
+__all__ = ["IMAGE_SUFFIXES", "is_image_name", "list_images", "resolve_inside"]
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 """What counts as an image when a folder is searched; a table may name files of any other kind Pillow reads."""
@@ -58,28 +53,3 @@ def resolve_inside(root: Path, name: str, real_root: Path | None = None) -> Path
     if not path.resolve().is_relative_to(real_root or root.resolve()):
         raise ValueError(f"{name!r} is a link that leads out of {root}, which is refused")
     return path
-
-
-@contextmanager
-def atomic_file(path: Path) -> Iterator[IO[bytes]]:
-    """Give a temporary file in the same folder to write to, then flush it to the disk and give it its name.
-
-    When the body raises, the temporary file is removed and ``path`` stays as it was.
-    """
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        # mkstemp makes files that only their owner may read; a data set is shared like any other file.
-        Path(temporary).chmod(0o666 & ~_umask())
-        Path(temporary).replace(path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

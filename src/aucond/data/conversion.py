@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from aucond._files import atomic_file
 from aucond.conditions import OPENFACE_AUS, ConditionSpace
-from aucond.data._files import atomic_file
 from aucond.data.annotations import Record
 from aucond.data.images import check_size, decode_image
 from aucond.data.layouts import collect_annotations, recognise_layout

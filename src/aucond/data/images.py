@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from aucond._check import check_number, describe
-from aucond.data._files import atomic_file
+from aucond._files import atomic_file
 from aucond.data.problems import Problem
 
 __all__ = ["check_size", "decode_image", "decode_images", "images_to_float"]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ import torch
 from torch import Tensor
 
 from aucond._check import check_number, check_tensor, describe
+from aucond._files import atomic_file
 
 __all__ = ["label_rows", "save_gif", "save_png", "tile"]
 
@@ -106,13 +105,5 @@ def _write(path: str | Path, pictures: Sequence[Tensor], kind: str, options: Map
     images[0].save(buffer, format=kind, **more, **options)
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as handle:
-        try:
-            handle.write(buffer.getvalue())
-            handle.flush()
-            os.fsync(handle.fileno())
-            Path(handle.name).chmod(0o644)
-            os.replace(handle.name, target)  # noqa: PTH105
-        except BaseException:
-            Path(handle.name).unlink(missing_ok=True)
-            raise
+    with atomic_file(target) as stream:
+        stream.write(buffer.getvalue())

@@ -98,10 +98,16 @@ class GANimationWeights:
 
     @classmethod
     def small_faces(cls) -> GANimationWeights:
-        """What the example recipe trains small networks on 64-pixel faces with: found by measuring, not published."""
+        """What the example recipe trains small networks on 64-pixel faces with: found by measuring, not published.
+
+        Set against the published code, the adversarial side weighs nearly twenty times more beside the condition: in
+        a run of minutes, a generator that mainly has to please the condition head paints what only that head sees.
+        """
         return cls(
-            condition=100.0,
-            attention=1.0,
+            adversarial=7.0,
+            gradient_penalty=70.0,
+            condition=60.0,
+            attention=0.1,
             attention_tv=1e-4,
             condition_norm="mse",
             attention_norm="l1",

@@ -13,13 +13,13 @@ recipe: .venv/.recipe  ## Train GANimation on the embedded faces and write pictu
 	$(BIN)/python examples/ganimation_recipe.py --output $(RUN)
 
 test: .venv/.dev  ## Run the whole test suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 check: .venv/.dev docs  ## What a contributor runs: format, lint, strict types, doctests, documentation
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest --doctest-modules src/aucond -q
+	$(BIN)/python -m pytest --doctest-modules src/aucond -q -n auto
 
 docs: .venv/.dev  ## Build the documentation; a warning is an error
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html

@@ -226,3 +226,45 @@ def test_networks_that_do_not_fit_say_so():
         GANimation(AttentionGenerator(OPENFACE_AUS, 4), PatchCritic({"au": 17}, base_channels=4))
     with pytest.raises(ValueError, match="batch_size: expected an integer at least 1, got 0"):
         GANimationWeights.published_code(0)
+
+
+def test_instance_noise_is_on_everything_the_critic_sees_and_comes_from_the_rng():
+    recipe = objective(instance_noise=0.5)
+    seen = []
+    recipe.critic.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].detach()))
+    recipe.generator_loss(BATCH, torch.Generator().manual_seed(3))
+    recipe.critic_loss(BATCH, torch.Generator().manual_seed(3))
+    plain = objective()
+    edited = plain.generator.edit(BATCH["image"], BATCH["condition"], BATCH["condition"]).image.detach()
+    assert 0.2 < (seen[0] - edited).std() < 0.8
+    assert 0.2 < (seen[1] - torch.cat([BATCH["image"], edited])).std() < 0.8
+    first = recipe.critic_loss(BATCH, torch.Generator().manual_seed(3)).total
+    assert first.item() == recipe.critic_loss(BATCH, torch.Generator().manual_seed(3)).total.item()
+    assert objective().seen(BATCH["image"]) is BATCH["image"]
+
+
+@pytest.mark.parametrize(
+    "arguments, error, message",
+    [
+        (
+            {"adversarial": RelativisticAverage},
+            TypeError,
+            r"adversarial: expected an adversarial loss such as Hinge\(\)",
+        ),
+        ({"adversarial": "hinge"}, TypeError, "adversarial: expected an adversarial loss .* got 'hinge'"),
+        ({"weights": {"cycle": 1}}, TypeError, "weights: expected a GANimationWeights, got a dict"),
+        (
+            {"instance_noise": -0.1},
+            ValueError,
+            "instance_noise: expected a finite number at least 0.0, got -0.1",
+        ),
+    ],
+)
+def test_wrong_pieces_say_what_is_wrong(arguments, error, message):
+    with pytest.raises(error, match=message):
+        GANimation(WrittenGenerator(), WrittenCritic(), **arguments)
+
+
+def test_a_sampler_class_instead_of_a_sampler_is_named():
+    with pytest.raises(TypeError, match="targets: expected a target sampler such as ShuffleTargets"):
+        GANimation(WrittenGenerator(), WrittenCritic(), targets="shuffle")

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from aucond._check import check_choice, check_number
+from aucond._check import check_choice, check_number, describe
 from aucond.conditions import ConditionSpace
 from aucond.losses import (
     AdversarialLoss,
@@ -169,6 +169,19 @@ class GANimation:
         instance_noise: float = 0.0,
     ) -> None:
         check_number("instance_noise", instance_noise, low=0.0)
+        if weights is not None and not isinstance(weights, GANimationWeights):
+            raise TypeError(f"weights: expected a GANimationWeights, got {describe(weights)}")
+        if targets is not None and (isinstance(targets, type) or not callable(targets)):
+            raise TypeError(
+                f"targets: expected a target sampler such as ShuffleTargets(), got {describe(targets)}"
+            )
+        if isinstance(adversarial, type) or (
+            adversarial is not None
+            and not (hasattr(adversarial, "critic") and hasattr(adversarial, "generator"))
+        ):
+            raise TypeError(
+                f"adversarial: expected an adversarial loss such as Hinge(), got {describe(adversarial)}"
+            )
         space = space if space is not None else generator.space
         if space is None:
             raise ValueError(

@@ -13,7 +13,7 @@ recipe: .venv/.recipe  ## Train GANimation on the embedded faces and write pictu
 	$(BIN)/python examples/ganimation_recipe.py --output $(RUN)
 
 test: .venv/.dev  ## Run the whole test suite
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 check: .venv/.dev docs  ## What a contributor runs: format, lint, strict types, doctests, documentation
 	$(BIN)/ruff format --check .

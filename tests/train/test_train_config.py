@@ -50,9 +50,12 @@ def test_the_learning_rate_never_rises_and_never_reaches_zero(steps: int, start:
     betas=st.tuples(st.floats(0, 0.999), st.floats(0, 0.999)),
     clip=st.none() | st.floats(0.1, 10),
     precision=st.sampled_from(["float32", "bfloat16"]),
+    speed=st.sampled_from(["reference", "fast"]),
 )
-def test_survives_json(steps: int, betas: tuple[float, float], clip: float | None, precision: Any) -> None:
-    config = TrainerConfig(steps=steps, betas=betas, gradient_clip=clip, precision=precision)
+def test_survives_json(
+    steps: int, betas: tuple[float, float], clip: float | None, precision: Any, speed: Any
+) -> None:
+    config = TrainerConfig(steps=steps, betas=betas, gradient_clip=clip, precision=precision, speed=speed)
     assert TrainerConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
 
@@ -89,7 +92,7 @@ def test_changes_name_what_changes_the_result_only() -> None:
         ({"log_every": 0}, ValueError, "log_every"),
         ({"preview_every": None}, TypeError, "preview_every"),
         ({"gradient_clip": 0.0}, ValueError, "gradient_clip"),
-        ({"channels_last": 1}, TypeError, "channels_last: expected True or False"),
+        ({"speed": "slow"}, ValueError, "speed: expected one of 'reference', 'fast', got 'slow'"),
     ],
 )
 def test_bad_fields(fields: dict[str, Any], error: type[Exception], message: str) -> None:

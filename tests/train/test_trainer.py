@@ -147,16 +147,6 @@ def test_bfloat16_computes_in_bfloat16_and_keeps_float32(tmp_path: Path) -> None
     assert saved["critic_optimizer"]["first.weight.exp_avg_sq"].dtype == torch.float32
 
 
-def test_channels_last_is_a_choice(tmp_path: Path) -> None:
-    strides = []
-    for choice in (True, False):
-        toy = ToyObjective()
-        toy_trainer(tmp_path / str(choice), toy, steps=2, channels_last=choice).fit(noisy_loader())
-        weight = toy.generator.get_submodule("last").weight
-        strides.append(weight.is_contiguous(memory_format=torch.channels_last))
-    assert strides == [True, False]
-
-
 def test_the_log_has_every_value_and_the_previews_are_pictures(tmp_path: Path) -> None:
     result = toy_trainer(tmp_path, steps=11).fit(noisy_loader())
     lines = read_log(tmp_path / "log.jsonl")

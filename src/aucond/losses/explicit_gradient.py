@@ -10,7 +10,8 @@ can also be compiled and captured.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import torch
@@ -18,8 +19,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from aucond._check import check_tensor, describe
+from aucond.ops.convolution import WideConv2d, convolve, input_gradient, pays, weight_gradient
 
-__all__ = ["HasScoreLayers", "explicit_gradient", "why_not_explicit"]
+__all__ = ["HasScoreLayers", "autograd_only", "explicit_gradient", "why_not_explicit"]
 
 
 class HasScoreLayers(Protocol):
@@ -31,6 +33,31 @@ class HasScoreLayers(Protocol):
     def score_layers(self) -> Sequence[nn.Module]:
         """The layers from image to score, in order; the critic's score is exactly their composition."""
         ...
+
+
+_MARK = "_differentiated_by_autograd_only"
+
+
+@contextmanager
+def autograd_only(critic: nn.Module) -> Iterator[None]:
+    """Have everything that chooses by itself differentiate this critic by autograd meanwhile.
+
+    That is how the plain computation is had from a whole objective, to be compared with.
+
+    >>> critic = nn.Sequential(nn.Conv2d(3, 1, 3))
+    >>> with autograd_only(critic):
+    ...     why_not_explicit(critic)
+    'Sequential is to be differentiated by autograd for now (autograd_only)'
+    >>> why_not_explicit(critic) is None
+    True
+    """
+    inner = _unwrap(critic)
+    before = getattr(inner, _MARK, False)
+    setattr(inner, _MARK, True)
+    try:
+        yield
+    finally:
+        setattr(inner, _MARK, before)
 
 
 def _unwrap(critic: Any) -> Any:
@@ -67,9 +94,9 @@ def _why_not_layer(layer: nn.Module) -> str | None:
     if _has_hooks(layer):
         return "it has hooks, whose effect cannot be known"
     if isinstance(layer, nn.Conv2d):
-        if (
-            type(layer).forward is not nn.Conv2d.forward
-            or type(layer)._conv_forward is not nn.Conv2d._conv_forward
+        if type(layer).forward is not nn.Conv2d.forward or type(layer)._conv_forward not in (
+            nn.Conv2d._conv_forward,
+            WideConv2d._conv_forward,
         ):
             return "it overrides the forward of Conv2d"
         if layer.padding_mode != "zeros" or isinstance(layer.padding, str):
@@ -84,6 +111,8 @@ def _why_not_layer(layer: nn.Module) -> str | None:
 def _layers_of(critic: Any) -> tuple[list[tuple[str, nn.Module]], str | None]:
     """The critic's flat layers, and why they cannot be used (None if they can)."""
     critic = _unwrap(critic)
+    if getattr(critic, _MARK, False):
+        return [], f"{type(critic).__name__} is to be differentiated by autograd for now (autograd_only)"
     if isinstance(critic, nn.Module) and _has_hooks(critic):
         return [], f"{type(critic).__name__} has hooks, whose effect cannot be known"
     if isinstance(critic, nn.Sequential):
@@ -122,17 +151,29 @@ class _TransposedConvolution(torch.autograd.Function):
     def forward(ctx: Any, gradient: Tensor, weight: Tensor, size: torch.Size, layer: nn.Conv2d) -> Tensor:
         ctx.save_for_backward(gradient, weight)
         ctx.settings = (layer.stride, layer.padding, layer.dilation, layer.groups)
+        ctx.wide = isinstance(layer, WideConv2d) and pays(size, weight, ctx.settings)
+        if ctx.wide:
+            return input_gradient(gradient, weight, size, ctx.settings)
         return _convolution_backward(gradient, gradient.new_empty(1).expand(size), weight, ctx.settings, 0)
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
         gradient, weight = ctx.saved_tensors
         (grad,) = upstream
-        for_gradient = F.conv2d(grad, weight, None, *ctx.settings) if ctx.needs_input_grad[0] else None
-        for_weight = None
+        for_gradient = for_weight = None
+        if ctx.needs_input_grad[0]:
+            conv = convolve if ctx.wide else _convolution
+            for_gradient = conv(grad, weight, None, ctx.settings)
         if ctx.needs_input_grad[1]:
-            for_weight = _convolution_backward(gradient, grad, weight, ctx.settings, 1)
+            if ctx.wide:
+                for_weight = weight_gradient(gradient, grad, weight, ctx.settings)
+            else:
+                for_weight = _convolution_backward(gradient, grad, weight, ctx.settings, 1)
         return for_gradient, for_weight, None, None
+
+
+def _convolution(value: Tensor, weight: Tensor, bias: Tensor | None, settings: Sequence[Any]) -> Tensor:
+    return F.conv2d(value, weight, bias, *settings)
 
 
 def _convolution_backward(

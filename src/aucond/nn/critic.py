@@ -13,6 +13,7 @@ from aucond.conditions import ConditionSpace
 from aucond.nn._space import space_and_dim
 from aucond.nn.heads import PooledRegressionHead
 from aucond.nn.pretrained import Pretrained
+from aucond.ops import WideConv2d
 from aucond.types import CriticOutput, HeadFactory
 
 __all__ = ["PatchCritic"]
@@ -68,7 +69,7 @@ class PatchCritic(nn.Module, Pretrained):
         widths = [3, *(base_channels * 2**level for level in range(num_layers))]
         layers: list[nn.Module] = []
         for narrow, wide in zip(widths[:-1], widths[1:], strict=True):
-            conv = nn.Conv2d(narrow, wide, 4, stride=2, padding=1)
+            conv = WideConv2d(narrow, wide, 4, stride=2, padding=1)
             # torch's default shrinks the signal by about 1/sqrt(3) a layer, and the heads then start blind.
             nn.init.kaiming_normal_(conv.weight, a=negative_slope)
             nn.init.zeros_(conv.get_parameter("bias"))

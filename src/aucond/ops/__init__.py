@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from aucond.ops.convolution import WideConv2d
+from aucond.ops.instance_norm import instance_norm
 from aucond.ops.mask_blend import (
     Backend,
     BlendTerms,
@@ -10,4 +12,12 @@ from aucond.ops.mask_blend import (
     mask_blend_with_tv,
 )
 
-__all__ = ["Backend", "BlendTerms", "mask_blend", "mask_blend_from_logits", "mask_blend_with_tv"]
+__all__ = [
+    "Backend",
+    "BlendTerms",
+    "WideConv2d",
+    "instance_norm",
+    "mask_blend",
+    "mask_blend_from_logits",
+    "mask_blend_with_tv",
+]

@@ -5,7 +5,9 @@ from aucond.train.config import TrainerConfig
 from aucond.train.ema import GeneratorAverage
 from aucond.train.logs import read_log
 from aucond.train.monitor import HEALTHY_RANGES, WATCHES, Monitor, Verdict, Watch
-from aucond.train.trainer import Trainer, TrainingDivergedError, TrainResult
+from aucond.train.outcome import TrainingDivergedError, TrainResult
+from aucond.train.precision import native_precision
+from aucond.train.trainer import Trainer
 
 __all__ = [
     "HEALTHY_RANGES",
@@ -20,6 +22,7 @@ __all__ = [
     "TrainingDivergedError",
     "Verdict",
     "Watch",
+    "native_precision",
     "read_checkpoint",
     "read_log",
 ]

@@ -67,8 +67,12 @@ class TrainerConfig:
     """Steps between two preview pictures, where the Trainer is given a preview function."""
     gradient_clip: float | None = None
     """Largest allowed norm of a network's gradient; longer ones are scaled down. Papers: None (no clipping)."""
-    channels_last: bool = True
-    """Keep images and convolution weights in channels_last memory: the same numbers up to rounding, and faster."""
+    speed: Literal["reference", "fast"] = "fast"
+    """How the same step is computed; the numbers differ by rounding only. ``"reference"`` is plain PyTorch: contiguous
+    memory, Adam parameter by parameter, the gradient penalty by autograd's double backward. ``"fast"`` is channels_last
+    memory (but not for bfloat16 on a CPU, where it is slower), fused Adam, the penalty's gradient written out where the
+    critic allows it, on a CPU freed memory that is kept for the next step and, on a CUDA device, an objective that says
+    it is ``capturable`` as CUDA graphs."""
 
     def __post_init__(self) -> None:
         for name in ("steps", "critic_steps_per_generator_step", *_REPORTING):
@@ -78,6 +82,7 @@ class TrainerConfig:
         if self.decay_start is not None:
             check_number("decay_start", self.decay_start, low=0, high=self.steps, integer=True)
         check_choice("precision", self.precision, ("float32", "bfloat16"))
+        check_choice("speed", self.speed, ("reference", "fast"))
         _check_positive("learning_rate", self.learning_rate)
         for name in ("critic_learning_rate", "gradient_clip"):
             if getattr(self, name) is not None:
@@ -92,8 +97,6 @@ class TrainerConfig:
             check_number(name, value, low=0, high=1)
             if value >= 1:
                 raise ValueError(f"{name}: expected a finite number in [0, 1), got {value!r}")
-        if not isinstance(self.channels_last, bool):
-            raise TypeError(f"channels_last: expected True or False, got {describe(self.channels_last)}")
 
     def trains_generator(self, step: int) -> bool:
         """Whether step number ``step`` (from 1) also trains the generator."""

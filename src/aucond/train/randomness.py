@@ -29,11 +29,19 @@ def derived_seed(seed: int, purpose: Purpose, count: int, process: int = 0) -> i
 
 
 @contextmanager
-def loss_randomness(seed: int, device: torch.device) -> Iterator[torch.Generator]:
-    """A fresh torch.Generator for one loss, with torch's global generator seeded alike meanwhile.
+def loss_randomness(
+    seed: int, device: torch.device, generator: torch.Generator | None = None
+) -> Iterator[torch.Generator]:
+    """A freshly seeded torch.Generator for one loss, with torch's global generator seeded alike meanwhile.
 
     Networks with dropout draw from the global generator. It is put back afterwards, for the data loader may be drawing
     from it too, and must see the same whether or not losses were computed in between.
+
+    Args:
+        seed: Of both.
+        device: Where the loss draws.
+        generator: The generator to seed, of that device; None makes a new one. A CUDA graph knows the generators it
+            was captured with and reads their seed at each replay, so its loss must be given the same one every time.
     """
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
@@ -41,7 +49,8 @@ def loss_randomness(seed: int, device: torch.device) -> Iterator[torch.Generator
         if devices:
             with torch.cuda.device(device):
                 torch.cuda.manual_seed(seed)
-        yield torch.Generator(device=device).manual_seed(seed)
+        own = torch.Generator(device=device) if generator is None else generator
+        yield own.manual_seed(seed)
 
 
 def seed_global_state(seed: int) -> None:

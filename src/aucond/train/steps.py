@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from aucond._check import describe
+from aucond.losses.explicit_gradient import autograd_only
 from aucond.train.processes import Processes
 from aucond.types import LossTerms
 
-__all__ = ["Player", "frozen", "make_player", "training_step"]
+__all__ = [
+    "Player",
+    "StepSettings",
+    "finish_step",
+    "frozen",
+    "make_player",
+    "set_learning_rate",
+    "step_gradient",
+]
+
+Speed = Literal["reference", "fast"]
 
 
 @dataclass(frozen=True)
@@ -32,13 +43,28 @@ class Player:
         return [p for group in self.optimizer.param_groups for p in group["params"]]
 
 
+@dataclass(frozen=True)
+class StepSettings:
+    """What all steps of a run have in common."""
+
+    processes: Processes
+    """Among whom gradients are averaged, and the device."""
+    precision: Literal["float32", "bfloat16"]
+    """What the loss is computed in."""
+    gradient_clip: float | None
+    """The largest norm of the gradient, or None."""
+    speed: Speed
+    """See :class:`~aucond.train.TrainerConfig`."""
+
+
 def make_player(
     name: Literal["critic", "generator"],
     network: nn.Module,
     learning_rate: float,
     betas: tuple[float, float],
+    speed: Speed = "fast",
 ) -> Player:
-    """Give a network its Adam.
+    """Give a network its Adam: fused if it is to be fast, else one parameter after the other.
 
     Raises:
         ValueError: If none of its parameters requires a gradient.
@@ -46,9 +72,22 @@ def make_player(
     trained = [p for p in network.parameters() if p.requires_grad]
     if not trained:
         raise ValueError(f"objective.{name}: expected parameters that require gradients, got none")
-    fused = all(p.device.type in ("cpu", "cuda") and p.is_floating_point() for p in trained)
-    optimizer = torch.optim.Adam(trained, lr=learning_rate, betas=betas, fused=fused)
-    return Player(name, network, optimizer, learning_rate)
+    options: dict[str, Any] = {"lr": learning_rate, "foreach": False}
+    if speed == "fast" and all(p.device.type in ("cpu", "cuda") and p.is_floating_point() for p in trained):
+        options = {"lr": learning_rate, "fused": True}
+        if all(p.is_cuda for p in trained):
+            # A graph repeats the rate it was captured with, unless that is a tensor, whose memory it reads.
+            options |= {"lr": torch.tensor(learning_rate, device=trained[0].device), "capturable": True}
+    return Player(name, network, torch.optim.Adam(trained, betas=betas, **options), learning_rate)
+
+
+def set_learning_rate(player: Player, factor: float) -> None:
+    """Multiply the player's learning rate before decay with ``factor``."""
+    for group in player.optimizer.param_groups:
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(player.learning_rate * factor)
+        else:
+            group["lr"] = player.learning_rate * factor
 
 
 @contextmanager
@@ -64,42 +103,28 @@ def frozen(network: nn.Module) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
-def training_step(
-    player: Player,
-    opponent: Player,
-    loss: Callable[[], LossTerms],
-    *,
-    samples: int,
-    factor: float,
-    processes: Processes,
-    precision: Literal["float32", "bfloat16"],
-    gradient_clip: float | None,
+def step_gradient(
+    player: Player, opponent: Player, loss: Callable[[], LossTerms], settings: StepSettings
 ) -> LossTerms:
-    """Compute the loss with the opponent frozen, its gradient, its mean over processes, and take Adam's step.
+    """Compute the loss with the opponent frozen, and its gradient.
 
     Args:
         player: Who is trained.
         opponent: Who is not.
         loss: The player's loss on the batch.
-        samples: How many samples the batch has.
-        factor: What the learning rate is multiplied with.
-        processes: Among whom gradients are averaged.
-        precision: What the loss is computed in.
-        gradient_clip: The largest norm of the gradient, or None.
+        settings: Precision, speed and device.
 
     Returns:
-        The loss terms.
+        The loss terms, detached; the gradients are in the player's parameters.
 
     Raises:
         TypeError: If the loss gives no LossTerms.
         ValueError: If no term depends on the player's parameters.
     """
-    for group in player.optimizer.param_groups:
-        group["lr"] = player.learning_rate * factor
+    device = settings.processes.device.type
     player.optimizer.zero_grad(set_to_none=True)
-    with frozen(opponent.network):
-        device = processes.device.type
-        with torch.autocast(device, dtype=torch.bfloat16, enabled=precision == "bfloat16"):
+    with frozen(opponent.network), _ways(player, opponent, settings):
+        with torch.autocast(device, dtype=torch.bfloat16, enabled=settings.precision == "bfloat16"):
             terms = loss()
         if not isinstance(terms, LossTerms):
             raise TypeError(f"objective.{player.name}_loss: expected LossTerms, got {describe(terms)}")
@@ -110,9 +135,31 @@ def training_step(
                 f"got {', '.join(terms)} without any gradient"
             )
         total.backward()  # type: ignore[no-untyped-call]
-    processes.average_gradients(player.parameters, samples)
-    if gradient_clip is not None:
-        nn.utils.clip_grad_norm_(player.parameters, gradient_clip)
+    return LossTerms({name: value.detach() for name, value in terms.items()}, terms.monitor)
+
+
+def finish_step(player: Player, samples: int, settings: StepSettings) -> None:
+    """Average the gradients over the processes, clip them, take Adam's step, and share the buffers.
+
+    Args:
+        player: Who is trained; has its gradients.
+        samples: How many samples this process's loss was the mean of.
+        settings: Processes and clipping.
+    """
+    settings.processes.average_gradients(player.parameters, samples)
+    if settings.gradient_clip is not None:
+        nn.utils.clip_grad_norm_(player.parameters, settings.gradient_clip)
     player.optimizer.step()
-    processes.share_buffers(player.network)
-    return terms
+    settings.processes.share_buffers(player.network)
+
+
+def _ways(player: Player, opponent: Player, settings: StepSettings) -> AbstractContextManager[None]:
+    """How the same loss is to be computed meanwhile."""
+    if settings.speed == "reference":
+        return autograd_only(player.network if player.name == "critic" else opponent.network)
+    if settings.processes.device.type == "cuda" and not torch.backends.cudnn.deterministic:
+        # Steps repeat their shapes, so it pays to try out the convolution algorithms once.
+        return torch.backends.cudnn.flags(
+            enabled=True, benchmark=True, allow_tf32=torch.backends.cudnn.allow_tf32
+        )
+    return nullcontext()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
@@ -24,7 +23,8 @@ from aucond.train.config import TrainerConfig
 from aucond.train.learner import Learner, check_objective
 from aucond.train.loading import EpochLoader
 from aucond.train.logs import LOGGER, Reporter, announce
-from aucond.train.monitor import Monitor, Verdict
+from aucond.train.monitor import Monitor
+from aucond.train.outcome import TrainingDivergedError, TrainResult
 from aucond.train.pending import PendingValues
 from aucond.train.preview import save_preview
 from aucond.train.processes import Processes
@@ -32,33 +32,7 @@ from aucond.train.randomness import derived_seed, loss_randomness, preserved_glo
 from aucond.train.run_state import Progress, check_same_run, find_checkpoint, saved_settings
 from aucond.types import Batch, Objective
 
-__all__ = ["TrainResult", "Trainer", "TrainingDivergedError"]
-
-
-class TrainingDivergedError(RuntimeError):
-    """A loss or a weight is not finite any more.
-
-    ``checkpoint`` is the folder of the last good checkpoint (see :class:`Monitor`) or, where none was good, of the
-    last; it has been loaded. None if there was none.
-    """
-
-    def __init__(self, message: str, checkpoint: Path | None) -> None:
-        super().__init__(message)
-        self.checkpoint = checkpoint
-
-
-@dataclass(frozen=True)
-class TrainResult:
-    """How a run ended."""
-
-    steps: int
-    """How many steps are done."""
-    terms: dict[str, float]
-    """The latest value of each loss term (``critic/...``, ``generator/...``) and watched value (``monitor/...``)."""
-    verdicts: tuple[Verdict, ...]
-    """Everything the monitor noticed, oldest first."""
-    checkpoint: Path
-    """The folder of the last checkpoint."""
+__all__ = ["Trainer"]
 
 
 class Trainer:
@@ -67,7 +41,9 @@ class Trainer:
     Each batch trains the critic; every ``critic_steps_per_generator_step``-th trains the generator as well. The Trainer
     knows nothing of what the losses mean: a recipe, or any object with ``generator``, ``critic``, ``critic_loss`` and
     ``generator_loss``, is an objective. It may offer ``advice`` for the :class:`Monitor`, and ``to(device)`` if it
-    holds more than the two networks.
+    holds more than the two networks. An objective whose losses do the same work on tensors in every step, with no
+    decision, count or draw made in Python, may say so with ``capturable = True``: on a CUDA device its steps then run
+    as CUDA graphs (see ``TrainerConfig.speed``).
 
     In ``folder`` come to be: ``checkpoints/step_<n>/`` (safetensors and ``state.json``), ``log.jsonl``,
     ``previews/``, and ``tensorboard/`` where that is installed.
@@ -189,11 +165,10 @@ class Trainer:
             loader, self.config.seed, process=self.processes.index, processes=self.processes.count
         )
         self._settle(resume)
-        self._learner.begin()
         reporter = Reporter(
             self.folder, self.step, self.config.steps, writes=self.processes.is_main, **self._shows
         )
-        with preserved_global_state(), closing(reporter):
+        with preserved_global_state(), self._learner.training(), closing(reporter):
             while self.step < self.config.steps:
                 self._run_epoch(epochs, reporter)
             if self.processes.is_main and not self._checkpoint_path.exists():

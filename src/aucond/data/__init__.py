@@ -4,6 +4,7 @@ A folder is opened with :func:`open_dataset`, whatever its layout; ``python -m a
 published layout and OpenFace's files into the image folder with ``metadata.csv``.
 """
 
+from aucond.data.annotation import AnnotationReport, annotate
 from aucond.data.annotations import Annotations, Record
 from aucond.data.conversion import convert_to_folder
 from aucond.data.dataset import AnnotatedImages
@@ -14,22 +15,29 @@ from aucond.data.loader import EpochDataLoader, make_loader
 from aucond.data.openface import OpenFaceRow, OpenFaceTable, read_openface_csv
 from aucond.data.openface_folder import read_openface_folder
 from aucond.data.order import EpochSampler
+from aucond.data.pairs import ExactPairs
+from aucond.data.phases import EpochBatches, PairedPhases
 from aucond.data.problems import DatasetError, Problem
 from aucond.data.published import read_published_layout
 from aucond.data.tensor_loader import TensorLoader
 
 __all__ = [
     "AnnotatedImages",
+    "AnnotationReport",
     "Annotations",
     "ConditionFolder",
     "DatasetError",
+    "EpochBatches",
     "EpochDataLoader",
     "EpochSampler",
+    "ExactPairs",
     "OpenFaceRow",
     "OpenFaceTable",
+    "PairedPhases",
     "Problem",
     "Record",
     "TensorLoader",
+    "annotate",
     "convert_to_folder",
     "decode_image",
     "images_to_float",

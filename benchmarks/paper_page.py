@@ -1,0 +1,240 @@
+"""The results of ``paper_tables.py`` as a page of the documentation, beside the papers' figures."""
+
+from __future__ import annotations
+
+import os
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from paper_data import CLASSES, DETECTOR_CORRELATION
+
+NAMES = {
+    "ganimation": "GANimation, exact AUs",
+    "ganimation_detector": "GANimation, AUs as a detector reads them",
+    "slidergan_wgp": "SliderGAN-WGP",
+    "slidergan_rad": "SliderGAN-RaD",
+    "slidergan_rad_without_pairs": "SliderGAN-RaD without pairs",
+    "slidergan_rad_without_identity": "SliderGAN-RaD without identity",
+}
+
+PUBLISHED: Mapping[str, Mapping[str, float]] = {
+    "ganimation_detector": {
+        "ied": 1.04e-2,
+        "ied_speech": 3.07e-2,
+        "accuracy": 0.579,
+        "regression_error": 0.427,
+        "consistency": 0.513,
+        **dict(
+            zip(
+                (f"accuracy_{c}" for c in CLASSES),
+                (0.552, 0.446, 0.517, 0.658, 0.632, 0.622, 0.631),
+                strict=True,
+            )
+        ),
+    },
+    "slidergan_wgp": {
+        "ied": 7.93e-3,
+        "ied_speech": 1.14e-2,
+        "accuracy": 0.614,
+        **dict(
+            zip(
+                (f"accuracy_{c}" for c in CLASSES),
+                (0.550, 0.463, 0.514, 0.762, 0.633, 0.678, 0.702),
+                strict=True,
+            )
+        ),
+    },
+    "slidergan_rad": {
+        "ied": 6.84e-3,
+        "ied_speech": 9.35e-3,
+        "accuracy": 0.636,
+        "regression_error": 0.131,
+        "consistency": 0.258,
+        **dict(
+            zip(
+                (f"accuracy_{c}" for c in CLASSES),
+                (0.591, 0.481, 0.531, 0.798, 0.654, 0.689, 0.708),
+                strict=True,
+            )
+        ),
+    },
+}
+"""SliderGAN Tables 1 to 4. Its GANimation was trained with action units from OpenFace, so that is its row here."""
+
+MAIN = ("ganimation", "ganimation_detector", "slidergan_wgp", "slidergan_rad")
+ABLATION = ("slidergan_rad", "slidergan_rad_without_pairs", "slidergan_rad_without_identity")
+
+
+def write_page(report: Mapping[str, Any], path: Path) -> None:
+    """Write the page for a report."""
+    write_text(path, page(report))
+
+
+def page(report: Mapping[str, Any]) -> str:
+    """The page as markdown."""
+    runs, settings = report["runs"], report["settings"]
+    seeds = max((len(found) for found in runs.values()), default=0)
+    explains = report["annotation_explains"]
+    parts = [
+        "# Results",
+        "The tables of the SliderGAN paper (Ververas & Zafeiriou, IJCV 2020), recomputed on rendered faces whose "
+        "truth is known. This page is written by `benchmarks/paper_tables.py`; the numbers behind it are in "
+        f"`benchmarks/results/paper_tables_{report['preset']}.json`.",
+        "```console\n$ python benchmarks/paper_tables.py --preset " + report["preset"] + "\n```",
+        f"Preset `{report['preset']}`: {settings['size']}-pixel images, generator of {settings['base_channels']} base "
+        f"channels and {settings['residual_blocks']} residual blocks, {settings['config']['steps']} critic steps of "
+        f"{settings['batch_size']} images, {2 * settings['scenes']} training pictures of "
+        f"{settings['identities']} people; tested on {settings['test_scenes']} scenes of other people; "
+        f"{report['device']}, {report['threads']} thread(s), torch {report['torch']}. "
+        f"Mean ± standard deviation over {seeds} seed(s).",
+        "The papers' figures are from photographs, other networks and days on a GPU: compare the order of the systems "
+        "and the ratios, not the sizes.",
+        "## What is compared",
+        "All systems see the same pictures and train for as many steps with networks of one size; only the "
+        "annotation, the losses and the use of exact pairs differ. The faces move in 43 ARKit units; an ideal coder's "
+        f"17 action units reproduce {explains['action_units']:.1%} of their squared deformation (expressions and "
+        f"speech), SliderGAN's 30 + 10 blendshape parameters {explains['blendshapes']:.1%}.",
+        "*AUs as a detector reads them*: noise brings the correlation of each unit with the truth to "
+        f"{DETECTOR_CORRELATION:.2f}, our assumption about a good detector "
+        f"(reached here: {report['detector_correlation']:.2f}).",
+        "## Table 1: distance from the truth",
+        "Squared IED per pixel between edit and truth, images in [-1, 1]; lower is better. The ratio is to "
+        "GANimation with a detector's AUs, as in the paper.",
+        image_table(runs, report["references"], "ied"),
+        "## Table 3: speech",
+        "One silent picture to every frame of a smooth speech sequence; IED as above.",
+        image_table(runs, report["references"], "ied_speech"),
+        "## Table 2: seven expressions",
+        "How often a classifier, trained on true pictures of other people, recognises the expression asked for.",
+        recognition_table(runs, report["references"]),
+        "## Table 4: the critic's reading",
+        "Relative errors $\\lVert p - y\\rVert / \\lVert y\\rVert$ of what the system's own critic reads: from "
+        "held-out pictures against their annotation, and from edits against the target.",
+        table(
+            ["System", "Regression", "published", "Consistency", "published"],
+            [
+                [
+                    NAMES[s],
+                    spread(runs[s], "regression_error"),
+                    known(s, "regression_error"),
+                    spread(runs[s], "consistency"),
+                    known(s, "consistency"),
+                ]
+                for s in MAIN
+                if s in runs
+            ],
+        ),
+        "## Ablation",
+        "SliderGAN Section 4.7 shows pictures; here are figures.",
+        table(
+            [
+                "System",
+                "IED / 10⁻³",
+                "IED, speech / 10⁻³",
+                "Recognition",
+                "Identity cosine",
+                "Mean of the mask",
+            ],
+            [
+                [
+                    NAMES[s],
+                    spread(runs[s], "ied", 1e-3, 2),
+                    spread(runs[s], "ied_speech", 1e-3, 2),
+                    spread(runs[s], "accuracy"),
+                    spread(runs[s], "identity_cosine"),
+                    spread(runs[s], "attention_mean"),
+                ]
+                for s in ABLATION
+                if s in runs
+            ],
+        ),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def image_table(runs: Mapping[str, Any], references: Mapping[str, Any], figure: str) -> str:
+    """Table 1 or 3 with the ratio to GANimation."""
+    base = mean(runs["ganimation_detector"], figure) if "ganimation_detector" in runs else None
+    published = PUBLISHED["ganimation_detector"][figure]
+    rows = []
+    for system in (s for s in MAIN if s in runs):
+        value = mean(runs[system], figure)
+        theirs = PUBLISHED.get(system, {}).get(figure)
+        rows.append(
+            [
+                NAMES[system],
+                spread(runs[system], figure, 1e-3, 2),
+                f"{value / references['source'][figure]:.2f}",
+                f"{value / base:.2f}" if base else "",
+                f"{theirs / 1e-3:.2f}" if theirs else "-",
+                f"{theirs / published:.2f}" if theirs else "-",
+            ]
+        )
+    rows.append(["*doing nothing*", f"{references['source'][figure] / 1e-3:.2f}", "1.00", "", "-", "-"])
+    return table(
+        [
+            "System",
+            "IED / 10⁻³",
+            "of doing nothing",
+            "of GANimation",
+            "published / 10⁻³",
+            "of GANimation, published",
+        ],
+        rows,
+    )
+
+
+def recognition_table(runs: Mapping[str, Any], references: Mapping[str, Any]) -> str:
+    """Table 2, ours with the published average beside it."""
+    rows = [
+        [
+            NAMES[s],
+            *(f"{mean(runs[s], f'accuracy_{c}'):.2f}" for c in CLASSES),
+            spread(runs[s], "accuracy"),
+            known(s, "accuracy"),
+        ]
+        for s in MAIN
+        if s in runs
+    ]
+    for name, title in (("truth", "*the truth*"), ("source", "*doing nothing*")):
+        found = references[name]
+        rows.append(
+            [title, *(f"{found[f'accuracy_{c}']:.2f}" for c in CLASSES), f"{found['accuracy']:.3f}", "-"]
+        )
+    return table(["System", *CLASSES, "average", "published average"], rows)
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def mean(results: Sequence[Mapping[str, float]], figure: str) -> float:
+    """The mean over the seeds."""
+    return statistics.fmean(result[figure] for result in results)
+
+
+def spread(results: Sequence[Mapping[str, float]], figure: str, unit: float = 1.0, digits: int = 3) -> str:
+    """Mean and standard deviation over the seeds, in multiples of a unit."""
+    values = [result[figure] / unit for result in results]
+    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
+    return f"{statistics.fmean(values):.{digits}f} ± {deviation:.{digits}f}"
+
+
+def known(system: str, figure: str) -> str:
+    """The paper's figure, or a dash."""
+    value = PUBLISHED.get(system, {}).get(figure)
+    return "-" if value is None else f"{value:.3f}"
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    temporary = path.with_name(f".{path.name}.new")
+    with temporary.open("w", encoding="utf-8") as handle:
+        handle.write(text)
+        handle.flush()
+        os.fsync(handle.fileno())
+    temporary.replace(path)

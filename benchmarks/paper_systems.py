@@ -1,0 +1,199 @@
+"""The systems of the papers' tables: sizes and lengths of the runs, and how each system is put together."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from paper_data import Annotation, Faces
+from paper_scores import Trials
+
+from aucond import (
+    AttentionGenerator,
+    ConvRegressionHead,
+    GANimation,
+    GANimationWeights,
+    IdentityLoss,
+    PatchCritic,
+    RelativisticAverage,
+    ShuffleTargets,
+    TrainerConfig,
+    Wasserstein,
+)
+from aucond.data import ExactPairs, PairedPhases, TensorLoader, make_loader
+from aucond.faces import synthetic_identity_encoder
+from aucond.recipes import SliderGAN, SliderGANWeights
+
+SYSTEMS = (
+    "ganimation",
+    "ganimation_detector",
+    "slidergan_wgp",
+    "slidergan_rad",
+    "slidergan_rad_without_pairs",
+    "slidergan_rad_without_identity",
+)
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Sizes and lengths. The quick one is for one CPU core and minutes, the full one for a GPU and hours."""
+
+    size: int
+    batch_size: int
+    base_channels: int
+    residual_blocks: int
+    critic_channels: int
+    critic_layers: int
+    identities: int
+    scenes: int
+    test_scenes: int
+    speech_sequences: int
+    speech_frames: int
+    seeds: int
+    pretraining_steps: int
+    instance_noise: float
+    relative: bool
+    initial_attention: float | None
+    ganimation: GANimationWeights
+    slidergan: SliderGANWeights
+    config: TrainerConfig
+
+
+PRESETS = {
+    "quick": Preset(
+        size=32,
+        batch_size=16,
+        base_channels=12,
+        residual_blocks=2,
+        critic_channels=16,
+        critic_layers=4,
+        identities=200,
+        scenes=2000,
+        test_scenes=120,
+        speech_sequences=10,
+        speech_frames=24,
+        seeds=3,
+        pretraining_steps=300,
+        instance_noise=0.2,
+        relative=True,
+        initial_attention=0.1,
+        ganimation=GANimationWeights.small_faces(),
+        slidergan=SliderGANWeights.small_faces(),
+        config=TrainerConfig(
+            steps=300,
+            critic_steps_per_generator_step=1,
+            learning_rate=1e-3,
+            critic_learning_rate=8e-4,
+            ema_decay=0.99,
+            checkpoint_every=100,
+            log_every=50,
+        ),
+    ),
+    "full": Preset(
+        size=128,
+        batch_size=16,
+        base_channels=64,
+        residual_blocks=6,
+        critic_channels=64,
+        critic_layers=6,
+        identities=2000,
+        scenes=20_000,
+        test_scenes=500,
+        speech_sequences=40,
+        speech_frames=60,
+        seeds=3,
+        pretraining_steps=4000,
+        instance_noise=0.1,
+        relative=True,
+        initial_attention=0.1,
+        ganimation=GANimationWeights.small_faces(),
+        slidergan=SliderGANWeights.small_faces(),
+        config=TrainerConfig(
+            steps=60_000,
+            critic_steps_per_generator_step=2,
+            learning_rate=2e-4,
+            critic_learning_rate=4e-4,
+            precision="bfloat16",
+            checkpoint_every=5000,
+            log_every=200,
+        ),
+    ),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """Everything the runs share: training faces, annotations, trials."""
+
+    faces: Faces
+    action_units: Annotation
+    blendshapes: Annotation
+    exact: torch.Tensor
+    detected: torch.Tensor
+    parameters: torch.Tensor
+    trials: Trials
+
+
+@dataclass(frozen=True, eq=False)
+class Annotated:
+    """Faces as one system knows them: what a TensorLoader takes."""
+
+    images: torch.Tensor
+    conditions: torch.Tensor
+    identities: torch.Tensor
+    space: Any
+
+
+def build(system: str, preset: Preset, study: Study, seed: int) -> tuple[Any, Any]:
+    """The objective of a system, and its batches."""
+    slider = system.startswith("slidergan")
+    annotation = study.blendshapes if slider else study.action_units
+    conditions = {"ganimation": study.exact, "ganimation_detector": study.detected}.get(
+        system, study.parameters
+    )
+    torch.manual_seed(seed)
+    generator = AttentionGenerator(
+        annotation.space,
+        base_channels=preset.base_channels,
+        num_residual_blocks=preset.residual_blocks,
+        relative=preset.relative,
+        initial_attention=preset.initial_attention,
+    )
+    head = functools.partial(
+        ConvRegressionHead,
+        out_features=annotation.space.dim,
+        kernel_size=preset.size // 2**preset.critic_layers,
+    )
+    critic = PatchCritic(
+        {"condition": head},
+        base_channels=preset.critic_channels,
+        num_layers=preset.critic_layers,
+        negative_slope=0.2,
+    )
+    known = Annotated(study.faces.images, conditions, study.faces.identities, annotation.space)
+    unpaired = TensorLoader(known, preset.batch_size, seed=seed)
+    noise = preset.instance_noise
+    if not slider:
+        targets = ShuffleTargets(jitter=0.0)
+        objective: Any = GANimation(
+            generator, critic, weights=preset.ganimation, targets=targets, instance_noise=noise
+        )
+        return objective, unpaired
+    objective = SliderGAN(
+        generator,
+        critic,
+        weights=preset.slidergan,
+        adversarial=Wasserstein() if system == "slidergan_wgp" else RelativisticAverage(),
+        identity=None if system.endswith("without_identity") else IdentityLoss(synthetic_identity_encoder()),
+        instance_noise=noise,
+    )
+    if system.endswith("without_pairs"):
+        return objective, unpaired
+    faces = study.faces
+    pairs = ExactPairs(
+        faces.images, conditions, faces.groups, space=annotation.space, identities=faces.identities, seed=seed
+    )
+    loader = make_loader(pairs, preset.batch_size, seed=seed)
+    return objective, PairedPhases(loader, unpaired, paired_steps=preset.config.steps // 3, seed=seed)

@@ -1,0 +1,188 @@
+"""The pieces of the paper tables, of the transfer and of the identity figures, and one whole short run."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+pytest.importorskip("numba", reason='needs the renderer: pip install "aucond[faces]"')
+
+import paper_data
+import paper_page
+from identity_verification import area_under_curve, equal_error_rate, inner_face
+from transfer import report, transfer
+
+from aucond import (
+    OPENFACE_AUS,
+    AttentionGenerator,
+    ConditionSpace,
+    CriticOutput,
+    GeneratorOutput,
+    PatchCritic,
+)
+from aucond.faces import expression_matrix, head_blendshapes, sample_conditions
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_area_under_the_curve_by_hand():
+    assert area_under_curve(torch.tensor([0.9, 0.8]), torch.tensor([0.1, 0.2, 0.3])) == 1
+    assert area_under_curve(torch.tensor([0.5]), torch.tensor([0.5, 0.5])) == 0.5
+    assert area_under_curve(torch.tensor([0.5, 0.1]), torch.tensor([0.3, 0.1])) == pytest.approx(2.5 / 4)
+    assert equal_error_rate(torch.tensor([0.9, 0.8, 0.2]), torch.tensor([0.1, 0.3, 0.0])) == pytest.approx(
+        1 / 3
+    )
+
+
+def test_the_inner_face_hides_the_border():
+    shown = inner_face(torch.ones(1, 3, 64, 64))
+    assert shown[0, 0, 34, 32] == 1 and shown[..., 0, :].sum() == 0 and shown[..., -3:].sum() == 0
+
+
+def test_speech_is_smooth_silent_at_first_and_stays_in_range():
+    said = paper_data.speech(20, 24, torch.Generator().manual_seed(0))
+    assert said.shape == (20, 24, paper_data.UNITS.dim)
+    assert not said[:, 0].any() and said.min() >= 0 and said.max() <= 1 and said.max() > 0.4
+    assert (said[:, 1:] - said[:, :-1]).abs().max() < 0.5
+    brows = [i for i, name in enumerate(paper_data.UNITS.names) if name.startswith("brow")]
+    assert not said[..., brows].any()
+
+
+def test_an_ideal_coder_finds_action_units_again():
+    strength = 0.5 * sample_conditions(OPENFACE_AUS, 30, torch.Generator().manual_seed(1))
+    units = (strength @ expression_matrix(OPENFACE_AUS))[:, paper_data._COLUMNS]
+    assert units.max() <= 1
+    annotation = paper_data.action_units()
+    found = annotation.annotate(units)
+    OPENFACE_AUS.validate(found)
+    metric = head_blendshapes(30, speech=10).metric
+    true = (strength @ expression_matrix(OPENFACE_AUS)).double()
+    rest = true - (found @ expression_matrix(OPENFACE_AUS)).double()
+    assert (rest @ metric * rest).sum() < 1e-3 * (true @ metric * true).sum()
+    assert 0.3 < annotation.explained < paper_data.blendshape_parameters().explained <= 1
+
+
+def test_disturbed_units_have_the_published_correlation_and_stay_in_range():
+    true = sample_conditions(OPENFACE_AUS, 3000, torch.Generator().manual_seed(2))
+    read = paper_data.disturbed(true, seed=0)
+    OPENFACE_AUS.validate(read)
+    reached = paper_data.correlation(read, true)
+    for name, wanted in paper_data.DETECTOR_CORRELATION.items():
+        assert float(reached[OPENFACE_AUS.index(name)]) == pytest.approx(wanted, abs=0.02), name
+    assert float(reached[OPENFACE_AUS.index("AU45")]) == pytest.approx(0.59, abs=0.02)
+
+
+def test_the_seven_expressions_differ():
+    units = paper_data.discrete_units(torch.tensor([1.0, 0.5]))
+    assert units.shape == (2, 7, paper_data.UNITS.dim) and not units[:, 6].any()
+    assert torch.allclose(units[1], units[0] / 2)
+    assert torch.cdist(units[0], units[0]).add(9 * torch.eye(7)).min() > 0.5
+
+
+class Moves:
+    """Paints the condition's change into the first pixels, and reads it there."""
+
+    space = ConditionSpace(["a", "b"])
+
+    def edit(self, image, target, current):
+        color = image.clone()
+        color[:, 0, 0, :2] += target - current
+        return GeneratorOutput(color, color, torch.ones_like(color[:, :1]))
+
+
+def reads(image):
+    return CriticOutput(image[:, :1], {"condition": image[:, 0, 0, :2]})
+
+
+def test_transfer_puts_the_targets_condition_on_the_source():
+    source, target = torch.zeros(1, 3, 4, 4), torch.zeros(1, 3, 4, 4)
+    source[0, 0, 0, :2], target[0, 0, 0, :2] = torch.tensor([0.2, 0.4]), torch.tensor([0.8, 1.5])
+    # What the critic reads outside the space is moved to its border.
+    assert torch.allclose(
+        reads(transfer(Moves(), reads, source, target)).predictions["condition"], torch.tensor([0.8, 1.0])
+    )
+    half = transfer(Moves(), reads, source, target, amount=0.5)
+    assert torch.allclose(reads(half).predictions["condition"], torch.tensor([0.5, 0.7]))
+    assert torch.equal(transfer(Moves(), reads, source, target, amount=1.0), source)
+
+
+def test_transfer_of_a_generator_that_does_nothing_is_the_identity_mapping(tmp_path):
+    generator = AttentionGenerator(
+        OPENFACE_AUS, base_channels=4, num_residual_blocks=1, relative=True, initial_attention=1e-9
+    )
+    generator.save_pretrained(tmp_path / "generator")
+    PatchCritic({"condition": OPENFACE_AUS}, base_channels=4, num_layers=3).save_pretrained(
+        tmp_path / "critic"
+    )
+    found = report(tmp_path, samples=8, training=70, epochs=1)
+    edit, nothing, truth = (found["transfer"][name] for name in ("edit", "identity_mapping", "truth"))
+    assert edit["ied"] == pytest.approx(nothing["ied"], rel=1e-4) and truth["ied"] == 0
+    assert edit["identity_cosine"] == pytest.approx(1, abs=1e-4) and truth["identity_cosine"] < 1
+    assert list(found["interpolation"]) == ["1", "0.75", "0.5", "0.25", "0"]
+    assert found["interpolation"]["1"]["identity_mapping"]["ied"] == pytest.approx(0, abs=1e-12)
+
+
+def figures(value):
+    names = [
+        "ied",
+        "ied_speech",
+        "accuracy",
+        "regression_error",
+        "consistency",
+        "identity_cosine",
+        "attention_mean",
+    ]
+    return dict.fromkeys([*names, *(f"accuracy_{c}" for c in paper_data.CLASSES)], value)
+
+
+def test_the_page_shows_ours_beside_the_published():
+    report = {
+        "preset": "quick",
+        "settings": {"size": 32, "base_channels": 8, "residual_blocks": 1, "batch_size": 4, "scenes": 10,
+                     "identities": 5, "test_scenes": 4, "config": {"steps": 7}},
+        "runs": {"ganimation_detector": [figures(0.2), figures(0.4)], "slidergan_rad": [figures(0.15)]},
+        "references": {"source": figures(0.6), "truth": figures(0.0)},
+        "annotation_explains": {"action_units": 0.5, "blendshapes": 0.99},
+        "detector_correlation": 0.59, "device": "CPU", "threads": 1, "torch": "x",
+    }  # fmt: skip
+    page = paper_page.page(report)
+    assert "| SliderGAN-RaD | 150.00 ± 0.00 | 0.25 | 0.50 | 6.84 | 0.66 |" in page
+    assert (
+        "| GANimation, AUs as a detector reads them | 300.00 ± 141.42 | 0.50 | 1.00 | 10.40 | 1.00 |" in page
+    )
+    assert "0.131" in page and "0.258" in page and "over 2 seed(s)" in page
+    for line in page.splitlines():
+        assert not line.startswith("|") or line.endswith("|")
+
+
+def test_a_short_run_is_resumed_and_refuses_other_settings(tmp_path):
+    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "benchmarks/paper_tables.py", "--folder", str(tmp_path / "runs")]
+    command += ["--results", str(tmp_path), "--page", str(tmp_path / "page.md"), "--threads", "1"]
+    command += ["--scenes", "24", "--seeds", "1", "--systems", "ganimation_detector", "slidergan_rad"]
+
+    def run(*arguments):
+        return subprocess.run(
+            [*command, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=280
+        )
+
+    done = run("--steps", "4")
+    assert done.returncode == 0, done.stderr
+    report = json.loads((tmp_path / "paper_tables_quick.json").read_text())
+    (scores,) = report["runs"]["slidergan_rad"]
+    assert scores["ied"] > 0 and 0 <= scores["accuracy"] <= 1 and 0 < scores["attention_mean"] < 1
+    assert report["references"]["truth"]["ied"] == 0 < report["references"]["source"]["ied"]
+    assert "SliderGAN-RaD" in (tmp_path / "page.md").read_text()
+    kept = tmp_path / "runs" / "slidergan_rad" / "seed_0" / "scores.json"
+    kept.write_text(json.dumps(scores | {"ied": 0.123}))
+    assert run("--steps", "4").returncode == 0
+    assert (
+        json.loads((tmp_path / "paper_tables_quick.json").read_text())["runs"]["slidergan_rad"][0]["ied"]
+        == 0.123
+    )
+    other = run("--steps", "5")
+    assert other.returncode != 0 and "have other settings; choose another --folder" in other.stderr

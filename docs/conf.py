@@ -18,6 +18,7 @@ extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
+    "benchmark_tables",
     "native_math",
     "public_names",
     "loss_figures",

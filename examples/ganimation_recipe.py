@@ -4,8 +4,9 @@ Without arguments, faces are rendered with known action units, so every edit can
 
     python examples/ganimation_recipe.py --output runs/ganimation
 
-The condition is one object. Fifty-two ARKit blendshapes instead of seventeen action units, or a folder of photos
-(an image folder with ``metadata.csv``, the published layout, or OpenFace's CSV files beside the images)::
+The condition is one object. Fifty-two ARKit blendshapes or thirty principal components of expressions instead of
+seventeen action units, or a folder of photos (an image folder with ``metadata.csv``, the published layout, or
+OpenFace's CSV files beside the images)::
 
     python examples/ganimation_recipe.py --condition arkit
     python examples/ganimation_recipe.py --data path/to/folder
@@ -25,7 +26,7 @@ import logging
 import os
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -42,13 +43,15 @@ from aucond import (
     ShuffleTargets,
     Trainer,
     TrainerConfig,
+    pca_blendshapes,
     pretrain_condition_head,
 )
 from aucond.data import TensorLoader, images_to_float, open_dataset
 from aucond.edit import label_rows, save_gif, save_png, sweep, tile
 from aucond.metrics import evaluate_edits, train_regressor
+from aucond.train import native_precision
 
-SPACES = {"openface": OPENFACE_AUS, "arkit": ARKIT_BLENDSHAPES}
+SPACES = {"openface": OPENFACE_AUS, "arkit": ARKIT_BLENDSHAPES, "pca": pca_blendshapes(30)}
 SHOWN = 8
 """Faces in the pictures."""
 
@@ -65,6 +68,7 @@ class Preset:
     critic_layers: int
     samples: int
     identities: int
+    conditioning: Literal["film", "planes"]
     relative: bool
     initial_attention: float | None
     jitter: float
@@ -84,6 +88,7 @@ PRESETS = {
         critic_layers=5,
         samples=8000,
         identities=300,
+        conditioning="planes",
         relative=True,
         initial_attention=0.1,
         jitter=0.0,
@@ -91,7 +96,7 @@ PRESETS = {
         pretraining_steps=2400,
         weights=GANimationWeights.small_faces(),
         config=TrainerConfig(
-            steps=1300,
+            steps=1600,
             critic_steps_per_generator_step=2,
             learning_rate=4e-4,
             critic_learning_rate=8e-4,
@@ -109,6 +114,7 @@ PRESETS = {
         critic_layers=6,
         samples=200_000,
         identities=10_000,
+        conditioning="planes",
         relative=False,
         initial_attention=None,
         jitter=0.1,
@@ -150,6 +156,7 @@ def build_objective(preset: Preset, space: ConditionSpace, seed: int) -> GANimat
         space,
         base_channels=preset.base_channels,
         num_residual_blocks=preset.residual_blocks,
+        conditioning=preset.conditioning,
         relative=preset.relative,
         initial_attention=preset.initial_attention,
     )
@@ -174,7 +181,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     torch.set_num_threads(arguments.threads)
     preset, space = PRESETS[arguments.preset], SPACES[arguments.condition]
-    config = dataclasses.replace(preset.config, seed=arguments.seed)
+    config = dataclasses.replace(preset.config, seed=arguments.seed, precision=native_precision())
     if arguments.steps is not None:
         warmup = min(config.critic_warmup_steps, arguments.steps // 4)
         decay = None if config.decay_start is None else min(config.decay_start, arguments.steps)
@@ -188,7 +195,9 @@ def main() -> None:
 
         samples = arguments.samples or preset.samples
         print(f"rendering {samples} faces (kept for the next run)", flush=True)
-        render = functools.partial(SyntheticFaces, size=preset.size, space=space, pose=0.3)
+        render = functools.partial(
+            SyntheticFaces, size=preset.size, space=space, expression=expression_of(space), pose=0.3
+        )
         training: Any = render(range(preset.identities), samples, seed=arguments.seed)
         held_out: Any = render(range(1_000_000, 1_000_064), 256, seed=arguments.seed + 1)
     else:
@@ -227,6 +236,7 @@ def main() -> None:
         "steps": config.steps,
         "training_seconds": round(seconds, 1),
         "threads": torch.get_num_threads(),
+        "precision": config.precision,
         "torch": torch.__version__,
     }
     if truth is not None:
@@ -237,6 +247,15 @@ def main() -> None:
         metrics |= evaluate_edits(generator, source, current, target, truth, reader=reader).to_dict()
     write_json(metrics, arguments.output / "metrics.json")
     print(json.dumps(metrics, indent=2))
+
+
+def expression_of(space: ConditionSpace) -> Tensor | None:
+    """How a space's components move the head, where their names do not say it."""
+    if not space.names[0].startswith("pca"):
+        return None
+    from aucond.faces import head_blendshapes
+
+    return head_blendshapes(space.dim).expression
 
 
 def evaluation_edits(dataset: Any, seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:

@@ -68,8 +68,16 @@ from aucond.ops import (
     mask_blend_with_tv,
 )
 from aucond.recipes import (
+    CycleGAN,
+    CycleGANWeights,
     GANimation,
     GANimationWeights,
+    MasklessGenerator,
+    SliderGAN,
+    SliderGANWeights,
+    StarGAN,
+    StarGANWeights,
+    UnpairedDomains,
     pretrain_condition_head,
 )
 from aucond.targets import (
@@ -89,6 +97,7 @@ from aucond.types import (
 )
 
 if TYPE_CHECKING:
+    from aucond.edit import FaceEditor
     from aucond.train import Trainer, TrainerConfig
 
 __all__ = [
@@ -103,6 +112,9 @@ __all__ = [
     "ConditionSpace",
     "ConvRegressionHead",
     "CriticOutput",
+    "CycleGAN",
+    "CycleGANWeights",
+    "FaceEditor",
     "GANimation",
     "GANimationWeights",
     "GeneratorOutput",
@@ -112,6 +124,7 @@ __all__ = [
     "LeastSquares",
     "LossTerms",
     "MLPRegressionHead",
+    "MasklessGenerator",
     "NonSaturating",
     "Objective",
     "PatchCritic",
@@ -120,10 +133,15 @@ __all__ = [
     "RelativisticAverage",
     "RelativisticPairing",
     "ShuffleTargets",
+    "SliderGAN",
+    "SliderGANWeights",
+    "StarGAN",
+    "StarGANWeights",
     "TargetSampler",
     "Trainer",
     "TrainerConfig",
     "UniformTargets",
+    "UnpairedDomains",
     "Wasserstein",
     "__version__",
     "attention_l1_loss",
@@ -162,7 +180,7 @@ __all__ = [
     "wgan_gp_loss",
 ]
 
-_LOADED_ON_USE = {"Trainer": "aucond.train", "TrainerConfig": "aucond.train"}
+_LOADED_ON_USE = {"FaceEditor": "aucond.edit", "Trainer": "aucond.train", "TrainerConfig": "aucond.train"}
 
 
 def __getattr__(name: str) -> object:

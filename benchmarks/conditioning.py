@@ -16,7 +16,6 @@ import functools
 import json
 import math
 import tempfile
-import time
 from collections.abc import Iterable
 from typing import Any
 
@@ -99,17 +98,14 @@ class Setting:
             checkpoint_every=steps,
             preview_every=steps,
         )
-        started = time.perf_counter()
         with tempfile.TemporaryDirectory() as folder:
             trainer = Trainer(objective, config, folder=folder)
             trainer.fit(self.loader)
             trained: nn.Module = trainer.ema
-        seconds = time.perf_counter() - started
         report = evaluate_edits(
             trained, self.source, self.current, self.target, self.truth, reader=self.judge
         ).to_dict()
-        figures = {name: value for name, value in report.items() if isinstance(value, float)}
-        return figures | {"seconds": round(seconds, 1)}
+        return {name: value for name, value in report.items() if isinstance(value, float)}
 
 
 def summary(runs: dict[str, dict[str, dict[str, float]]]) -> dict[str, dict[str, dict[str, float]]]:

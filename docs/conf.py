@@ -53,10 +53,13 @@ napoleon_custom_sections = [("Convention", "notes_style")]
 # would have to be downloaded.
 nitpicky = True
 nitpick_ignore_regex = [
-    (r"py:.*", r"(torch|nn|np|numpy|collections|pathlib|typing|os|huggingface_hub|accelerate)\..*"),
     (
         r"py:.*",
-        r"(_\w+|Dataset|Sampler|DataLoader|Tensor|Path|Any|Callable|Iterable|Iterator|Mapping|Sequence|Protocol|NamedTuple|TypedDict)",
+        r"(torch|nn|np|numpy|collections|fractions|pathlib|typing|os|huggingface_hub|accelerate|Image|PIL)\..*",
+    ),
+    (
+        r"py:.*",
+        r"(_\w+|Fraction|NDArray|Dataset|Sampler|DataLoader|Tensor|Path|Any|Callable|Iterable|Iterator|Mapping|Sequence|Protocol|NamedTuple|TypedDict)",
     ),
     (r"py:.*", r"(str|int|float|bool|dict|list|tuple|bytes|type|object|None|optional|callable)"),
     (r"py:.*", r"(ValueError|TypeError|RuntimeError|ImportError|FileNotFoundError|FileExistsError|OSError)"),

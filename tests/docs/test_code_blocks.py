@@ -13,7 +13,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *(p for p in (ROOT / "docs").rglob("*.md") i
 FENCE = re.compile(
     r"^(?P<fence>`{3,})(?P<info>[^\n`]*)\n(?P<body>.*?)^(?P=fence)`*[ \t]*$", re.MULTILINE | re.DOTALL
 )
-NOT_RUN = {"console", "text", "json"}
+NOT_RUN = {"console", "diff", "text", "json"}
 
 
 @dataclass(frozen=True)

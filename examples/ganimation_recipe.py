@@ -47,7 +47,7 @@ from aucond import (
     pretrain_condition_head,
 )
 from aucond.data import TensorLoader, images_to_float, open_dataset
-from aucond.edit import label_rows, save_gif, save_png, sweep, tile
+from aucond.edit import label_rows, picture_of_edits, save_gif, save_png, sweep, tile
 from aucond.metrics import evaluate_edits, train_regressor
 from aucond.train import native_precision
 
@@ -181,7 +181,9 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     torch.set_num_threads(arguments.threads)
     preset, space = PRESETS[arguments.preset], SPACES[arguments.condition]
-    config = dataclasses.replace(preset.config, seed=arguments.seed, precision=native_precision())
+    config = dataclasses.replace(preset.config, seed=arguments.seed)
+    if arguments.preset == "quick":  # the paper's preset stays in the paper's precision
+        config = dataclasses.replace(config, precision=native_precision())
     if arguments.steps is not None:
         warmup = min(config.critic_warmup_steps, arguments.steps // 4)
         decay = None if config.decay_start is None else min(config.decay_start, arguments.steps)
@@ -209,7 +211,8 @@ def main() -> None:
     source, current, target, truth = evaluation_edits(held_out, arguments.seed)
 
     def preview(generator: Any) -> Tensor:
-        return picture_of_edits(generator, source[:SHOWN], current[:SHOWN], target[:SHOWN], truth)
+        shown = None if truth is None else truth[:SHOWN]
+        return picture_of_edits(generator, source[:SHOWN], current[:SHOWN], target[:SHOWN], shown)
 
     trainer = Trainer(objective, config, folder=arguments.output, preview=preview)
     loader = TensorLoader(training, batch_size, seed=arguments.seed)
@@ -265,18 +268,6 @@ def evaluation_edits(dataset: Any, seed: int) -> tuple[Tensor, Tensor, Tensor, T
     target = current[torch.randperm(len(current), generator=rng)]
     truth = dataset.render(range(len(current)), target) if hasattr(dataset, "render") else None
     return source, current, target, truth
-
-
-@torch.no_grad()
-def picture_of_edits(
-    generator: AttentionGenerator, source: Tensor, current: Tensor, target: Tensor, truth: Tensor | None
-) -> Tensor:
-    """Rows of source, attention, colour, edit and truth."""
-    output = generator.edit(source, target, current)
-    rows = {"source": source, "attention": output.attention, "colour": output.color, "edit": output.image}
-    if truth is not None:
-        rows["truth"] = truth[: len(source)]
-    return label_rows(tile(list(rows.values()), scale=2 if source.shape[-1] < 128 else 1), list(rows))
 
 
 def sweep_frames(

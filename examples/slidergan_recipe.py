@@ -47,7 +47,7 @@ from aucond import (
     pretrain_condition_head,
 )
 from aucond.data import PairedPhases, TensorLoader, images_to_float, make_loader
-from aucond.edit import label_rows, save_gif, save_png, tile
+from aucond.edit import label_rows, picture_of_edits, save_gif, save_png, tile
 from aucond.faces import SyntheticFaces, head_blendshapes, render_pairs, synthetic_identity_encoder
 from aucond.metrics import (
     condition_agreement,
@@ -222,7 +222,9 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     preset, seed = PRESETS[arguments.preset], arguments.seed
     space, expression = space_of(arguments.condition)
-    config = dataclasses.replace(preset.config, seed=seed, precision=native_precision())
+    config = dataclasses.replace(preset.config, seed=seed)
+    if arguments.preset == "quick":  # the paper's preset stays in the paper's precision
+        config = dataclasses.replace(config, precision=native_precision())
     if arguments.steps is not None:
         decay = None if config.decay_start is None else min(config.decay_start, arguments.steps)
         config = dataclasses.replace(config, steps=arguments.steps, decay_start=decay)
@@ -339,20 +341,6 @@ def sweep_frames(generator: Any, source: Tensor, current: Tensor, names: list[st
             images = generator.edit(source, target.expand(len(source), -1), current).image
             frames.append(label_rows(tile([images], scale=2 if source.shape[-1] < 128 else 1), [name]))
     return frames
-
-
-@torch.no_grad()
-def picture_of_edits(
-    generator: AttentionGenerator, source: Tensor, current: Tensor, target: Tensor, truth: Tensor
-) -> Tensor:
-    """Rows of source, attention, colour, edit and truth."""
-    device = next(generator.parameters()).device
-    output = generator.edit(source.to(device), target.to(device), current.to(device))
-    rows = {"source": source, "attention": output.attention, "colour": output.color, "edit": output.image}
-    rows |= {"truth": truth}
-    return label_rows(
-        tile([row.cpu() for row in rows.values()], scale=2 if source.shape[-1] < 128 else 1), list(rows)
-    )
 
 
 @torch.no_grad()

@@ -249,7 +249,7 @@ def test_instance_noise_is_on_everything_the_critic_sees_and_comes_from_the_rng(
         (
             {"adversarial": RelativisticAverage},
             TypeError,
-            r"adversarial: expected an adversarial loss such as Hinge\(\)",
+            r"adversarial: expected an adversarial loss such as Wasserstein\(\)",
         ),
         ({"adversarial": "hinge"}, TypeError, "adversarial: expected an adversarial loss .* got 'hinge'"),
         ({"weights": {"cycle": 1}}, TypeError, "weights: expected a GANimationWeights, got a dict"),

@@ -1,5 +1,6 @@
 """Editing with trained models, and pictures of it."""
 
+from aucond.edit.comparison import picture_of_edits
 from aucond.edit.component_names import component_label, group_components
 from aucond.edit.condition_sequence import ConditionSequence, read_condition_sequence
 from aucond.edit.cropping import CropReport, crop_faces
@@ -34,6 +35,7 @@ __all__ = [
     "group_components",
     "heat_map",
     "label_rows",
+    "picture_of_edits",
     "probe_video",
     "read_condition_sequence",
     "read_video",

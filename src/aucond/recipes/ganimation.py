@@ -23,6 +23,7 @@ from aucond.losses import (
 )
 from aucond.nn import AttentionGenerator, PatchCritic
 from aucond.recipes._monitor import watch_edit
+from aucond.recipes._pieces import check_behaviours, checked_space, with_noise
 from aucond.recipes._weights import check_weights
 from aucond.targets import ShuffleTargets, TargetSampler
 from aucond.types import Batch, LossTerms
@@ -171,34 +172,10 @@ class GANimation:
         check_number("instance_noise", instance_noise, low=0.0)
         if weights is not None and not isinstance(weights, GANimationWeights):
             raise TypeError(f"weights: expected a GANimationWeights, got {describe(weights)}")
-        if targets is not None and (isinstance(targets, type) or not callable(targets)):
-            raise TypeError(
-                f"targets: expected a target sampler such as ShuffleTargets(), got {describe(targets)}"
-            )
-        if isinstance(adversarial, type) or (
-            adversarial is not None
-            and not (hasattr(adversarial, "critic") and hasattr(adversarial, "generator"))
-        ):
-            raise TypeError(
-                f"adversarial: expected an adversarial loss such as Hinge(), got {describe(adversarial)}"
-            )
-        space = space if space is not None else generator.space
-        if space is None:
-            raise ValueError(
-                "space: expected a ConditionSpace, here or as the generator's condition, got None and a bare length"
-            )
-        if space.dim != generator.condition_dim:
-            raise ValueError(
-                f"space: expected {generator.condition_dim} conditions as the generator has, got {space.dim}"
-            )
-        if "condition" not in critic.heads:
-            raise ValueError(
-                f"critic: expected a head named 'condition', got heads {sorted(critic.heads)}; "
-                "build it as PatchCritic({'condition': space})"
-            )
+        check_behaviours(targets, adversarial)
         self.generator = generator
         self.critic = critic
-        self.space = space
+        self.space = checked_space(generator, critic, space)
         self.weights = weights if weights is not None else GANimationWeights.paper()
         self.targets = targets if targets is not None else ShuffleTargets()
         self.adversarial = adversarial if adversarial is not None else Wasserstein()
@@ -256,11 +233,7 @@ class GANimation:
 
     def seen(self, image: Tensor, rng: torch.Generator | None = None) -> Tensor:
         """What the critic is shown of images (B, 3, H, W): themselves, or themselves with instance noise."""
-        if self.instance_noise == 0:
-            return image
-        device = image.device if rng is None else rng.device
-        noise = torch.randn(image.shape, generator=rng, device=device, dtype=image.dtype).to(image.device)
-        return image + self.instance_noise * noise
+        return with_noise(image, self.instance_noise, rng)
 
     def attention_terms(self, attention: Tensor) -> tuple[Tensor, Tensor]:
         """Eq. 2: the weighted norm and the weighted total variation of one pass's mask (B, 1, H, W)."""

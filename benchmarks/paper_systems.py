@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from paper_data import Annotation, Faces
@@ -54,6 +54,7 @@ class Preset:
     seeds: int
     pretraining_steps: int
     instance_noise: float
+    conditioning: Literal["film", "planes"]
     relative: bool
     initial_attention: float | None
     ganimation: GANimationWeights
@@ -75,19 +76,20 @@ PRESETS = {
         speech_sequences=10,
         speech_frames=24,
         seeds=3,
-        pretraining_steps=300,
+        pretraining_steps=1200,
         instance_noise=0.2,
+        conditioning="planes",
         relative=True,
         initial_attention=0.1,
         ganimation=GANimationWeights.small_faces(),
         slidergan=SliderGANWeights.small_faces(),
         config=TrainerConfig(
-            steps=300,
-            critic_steps_per_generator_step=1,
-            learning_rate=1e-3,
+            steps=1600,
+            critic_steps_per_generator_step=2,
+            learning_rate=4e-4,
             critic_learning_rate=8e-4,
             ema_decay=0.99,
-            checkpoint_every=100,
+            checkpoint_every=400,
             log_every=50,
         ),
     ),
@@ -106,6 +108,7 @@ PRESETS = {
         seeds=3,
         pretraining_steps=4000,
         instance_noise=0.1,
+        conditioning="planes",
         relative=True,
         initial_attention=0.1,
         ganimation=GANimationWeights.small_faces(),
@@ -158,6 +161,7 @@ def build(system: str, preset: Preset, study: Study, seed: int) -> tuple[Any, An
         annotation.space,
         base_channels=preset.base_channels,
         num_residual_blocks=preset.residual_blocks,
+        conditioning=preset.conditioning,
         relative=preset.relative,
         initial_attention=preset.initial_attention,
     )

@@ -74,6 +74,13 @@ def test_no_contradictions(space: ConditionSpace, first: str, second: str) -> No
     assert not ((a > 0) & (b > 0)).any()
 
 
+@pytest.mark.parametrize("unit", ["jaw", "mouth", "mouthSmile"])
+def test_both_sides_are_shown_equally_often(unit: str) -> None:
+    conditions = draw(ARKIT_BLENDSHAPES, 20_000)
+    left, right = (conditions[:, ARKIT_BLENDSHAPES.index(unit + side)] > 0 for side in ("Left", "Right"))
+    assert 0.8 < left.float().mean() / right.float().mean() < 1.25
+
+
 def test_lips_close_no_further_than_the_jaw_opens() -> None:
     conditions = draw(ARKIT_BLENDSHAPES)
     close, jaw = (conditions[:, ARKIT_BLENDSHAPES.index(n)] for n in ("mouthClose", "jawOpen"))

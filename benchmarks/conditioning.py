@@ -1,9 +1,9 @@
-"""Which generator learns best on ground truth: conditioning, decoder, and absolute or relative conditions compared.
+"""Which generator learns best on ground truth: conditioning, decoder, absolute or relative conditions, colour.
 
 Every variant trains GANimation on the same rendered faces, from the same taught critic, with the same seeds, batches
 and number of steps, and is judged on held-out people against the rendered truth of each edit::
 
-    python benchmarks/conditioning.py            # 4 variants x 3 seeds; resumes where it stopped
+    python benchmarks/conditioning.py            # 6 variants x 3 seeds; resumes where it stopped
     python benchmarks/conditioning.py --quick    # seconds, to see that it runs
 
 Writes ``benchmarks/results/conditioning_<device type>.json``: every run, then mean and deviation over the seeds.
@@ -44,6 +44,20 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "FiLM, transposed, relative": {"conditioning": "film", "decoder": "transposed", "relative": True},
     "planes, resize, relative": {"conditioning": "planes", "decoder": "resize", "relative": True},
     "FiLM, resize, absolute": {"conditioning": "film", "decoder": "resize", "relative": False},
+    "FiLM, resize, relative, warped": {
+        "conditioning": "film",
+        "decoder": "resize",
+        "relative": True,
+        "color": "warped",
+        "initial_attention": 0.8,
+    },
+    "planes, resize, relative, warped": {
+        "conditioning": "planes",
+        "decoder": "resize",
+        "relative": True,
+        "color": "warped",
+        "initial_attention": 0.8,
+    },
 }
 SIZE, BATCH_SIZE, NOISE = 32, 16, 0.2
 
@@ -77,9 +91,8 @@ class Setting:
     def run(self, variant: dict[str, Any]) -> dict[str, float]:
         """Train one generator and judge it."""
         torch.manual_seed(self.seed)
-        generator = AttentionGenerator(
-            OPENFACE_AUS, base_channels=16, num_residual_blocks=3, initial_attention=0.1, **variant
-        )
+        options: dict[str, Any] = {"initial_attention": 0.1} | variant
+        generator = AttentionGenerator(OPENFACE_AUS, base_channels=16, num_residual_blocks=3, **options)
         objective = GANimation(
             generator,
             copy.deepcopy(self.critic),

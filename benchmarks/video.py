@@ -32,12 +32,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import measuring
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from aucond import OPENFACE_AUS, __version__
+from aucond import OPENFACE_AUS
 from aucond._files import atomic_file
 from aucond.edit import FaceEditor
 from aucond.edit._following import follow_face
@@ -245,13 +246,7 @@ def memory(model: str | None, lengths: tuple[float, ...]) -> list[dict[str, floa
     """One process a length."""
     rows = []
     for seconds in lengths:
-        command = [
-            sys.executable,
-            __file__,
-            "--memory-of",
-            str(seconds),
-            *(["--model", model] if model else []),
-        ]
+        command = [sys.executable, str(Path(__file__).with_name("video_memory.py")), str(seconds)]
         if model is not None:
             command += ["--model", model]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -279,9 +274,7 @@ def main() -> None:
         folder = arguments.keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         result: dict[str, Any] = {
-            "aucond": __version__,
-            "torch": torch.__version__,
-            "threads": torch.get_num_threads(),
+            "environment": measuring.environment(torch.device("cpu"), quick=False),
             "size": editor.size,
             "frames_per_second": RATE,
             "seed": arguments.seed,

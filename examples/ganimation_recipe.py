@@ -71,6 +71,7 @@ class Preset:
     conditioning: Literal["film", "planes"]
     relative: bool
     initial_attention: float | None
+    color: Literal["painted", "warped"]
     jitter: float
     instance_noise: float
     pretraining_steps: int
@@ -88,15 +89,16 @@ PRESETS = {
         critic_layers=5,
         samples=8000,
         identities=300,
-        conditioning="planes",
+        conditioning="film",
         relative=True,
-        initial_attention=0.1,
+        initial_attention=0.8,
+        color="warped",
         jitter=0.0,
         instance_noise=0.2,
         pretraining_steps=2400,
-        weights=GANimationWeights.small_faces(),
+        weights=dataclasses.replace(GANimationWeights.small_faces(), condition=90.0),
         config=TrainerConfig(
-            steps=1600,
+            steps=2000,
             critic_steps_per_generator_step=2,
             learning_rate=4e-4,
             critic_learning_rate=8e-4,
@@ -117,6 +119,7 @@ PRESETS = {
         conditioning="planes",
         relative=False,
         initial_attention=None,
+        color="painted",
         jitter=0.1,
         instance_noise=0.0,
         pretraining_steps=0,
@@ -159,6 +162,7 @@ def build_objective(preset: Preset, space: ConditionSpace, seed: int) -> GANimat
         conditioning=preset.conditioning,
         relative=preset.relative,
         initial_attention=preset.initial_attention,
+        color=preset.color,
     )
     head = functools.partial(
         ConvRegressionHead, out_features=space.dim, kernel_size=preset.size // 2**preset.critic_layers

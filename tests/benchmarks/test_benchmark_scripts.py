@@ -57,6 +57,19 @@ def test_a_quick_run_writes_finite_figures_that_the_documentation_can_show(
         )
 
 
+def test_the_video_benchmark_measures_memory_in_processes_of_their_own(tmp_path: Path) -> None:
+    pytest.importorskip("av", reason='needs PyAV: pip install "aucond[video]"')
+    pytest.importorskip("dlib", reason='needs dlib: pip install "aucond[detect]"')
+    output = tmp_path / "video.json"
+    lengths = ["--seconds", "0.4", "--sway-seconds", "0.4", "--sway-size", "96", "--lengths", "0.2", "0.4"]
+    ran = run("video", *lengths, "--output", str(output))
+    assert ran.returncode == 0, ran.stderr[-3000:]
+    found = json.loads(output.read_text(encoding="utf-8"))
+    assert [row["seconds"] for row in found["memory"]] == [0.2, 0.4]
+    assert all(row["rss_peak_mib"] >= row["rss_before_mib"] > 50 for row in found["memory"])
+    assert all(math.isfinite(n) and n >= 0 for n in numbers(found))
+
+
 def test_a_device_that_is_not_there_is_said() -> None:
     if torch.cuda.is_available():
         pytest.skip("there is a CUDA device")

@@ -33,11 +33,20 @@ def test_published_network_has_the_published_number_of_parameters():
     assert counted == by_hand == 8_471_296
 
 
+KINDS = pytest.mark.parametrize(
+    "options",
+    [{"conditioning": "film"}, {"conditioning": "planes"}, {"color": "warped"}],
+    ids=["film", "planes", "warped"],
+)
+
+
 @pytest.mark.parametrize("conditioning", ["film", "planes"])
-@pytest.mark.parametrize("decoder", ["resize", "transposed"])
+@pytest.mark.parametrize(
+    "decoder, color", [("resize", "painted"), ("transposed", "painted"), ("resize", "warped")]
+)
 @pytest.mark.parametrize("batch, height, width", [(1, 16, 16), (3, 20, 36), (2, 4, 8)])
-def test_any_size_any_batch(conditioning, decoder, batch, height, width):
-    generator = small(conditioning=conditioning, decoder=decoder)
+def test_any_size_any_batch(conditioning, decoder, color, batch, height, width):
+    generator = small(conditioning=conditioning, decoder=decoder, color=color)
     image, condition = inputs(batch, height, width)
     output = generator(image, condition)
     assert output.image.shape == output.color.shape == (batch, 3, height, width)
@@ -47,9 +56,9 @@ def test_any_size_any_batch(conditioning, decoder, batch, height, width):
     torch.testing.assert_close(output.image, output.attention * output.color + (1 - output.attention) * image)
 
 
-@pytest.mark.parametrize("conditioning", ["film", "planes"])
-def test_images_of_a_batch_do_not_see_each_other(conditioning):
-    generator = small(conditioning=conditioning)
+@KINDS
+def test_images_of_a_batch_do_not_see_each_other(options):
+    generator = small(**options)
     image, condition = inputs(3)
     together = generator(image, condition).image
     apart = torch.cat([generator(image[i : i + 1], condition[i : i + 1]).image for i in range(3)])
@@ -88,20 +97,20 @@ def test_bfloat16_and_channels_last_agree_with_float32():
     assert (rounded.float() - plain).abs().mean() < 0.05
 
 
-@pytest.mark.parametrize("conditioning", ["film", "planes"])
-def test_compiles_without_graph_breaks(conditioning):
-    generator = small(conditioning=conditioning)
+@KINDS
+def test_compiles_without_graph_breaks(options):
+    generator = small(**options)
     image, condition = inputs()
-    backend = "inductor" if shutil.which("g++") and conditioning == "film" else "aot_eager"
+    backend = "inductor" if shutil.which("g++") and options == {"conditioning": "film"} else "aot_eager"
     compiled = torch.compile(generator, fullgraph=True, backend=backend)
     torch.testing.assert_close(
         compiled(image, condition).image, generator(image, condition).image, rtol=1e-4, atol=1e-5
     )
 
 
-@pytest.mark.parametrize("conditioning", ["film", "planes"])
-def test_exports_with_free_batch_and_size(conditioning):
-    generator = small(conditioning=conditioning).eval()
+@KINDS
+def test_exports_with_free_batch_and_size(options):
+    generator = small(**options).eval()
     batch, half_height, half_width = torch.export.Dim("batch"), torch.export.Dim("h"), torch.export.Dim("w")
     shapes = ({0: batch, 2: 4 * half_height, 3: 4 * half_width}, {0: batch})
     exported = torch.export.export(generator, inputs(), dynamic_shapes=shapes)
@@ -111,11 +120,11 @@ def test_exports_with_free_batch_and_size(conditioning):
     )
 
 
-@pytest.mark.parametrize("conditioning", ["film", "planes"])
-def test_onnx_gives_the_same_numbers_in_onnxruntime(conditioning, tmp_path):
+@KINDS
+def test_onnx_gives_the_same_numbers_in_onnxruntime(options, tmp_path):
     onnxruntime = pytest.importorskip("onnxruntime", reason='needs onnxruntime: pip install "aucond[export]"')
     pytest.importorskip("onnxscript", reason='needs onnxscript: pip install "aucond[export]"')
-    generator = small(conditioning=conditioning).eval()
+    generator = small(**options).eval()
     file = tmp_path / "generator.onnx"
     batch, height, width = torch.export.Dim("batch"), torch.export.Dim("h"), torch.export.Dim("w")
     torch.onnx.export(
@@ -181,6 +190,7 @@ WRONG_ARGUMENTS = [
         "conditioning: expected one of 'film', 'planes'.*did you mean 'film'",
     ),
     ({"decoder": "deconv"}, ValueError, "decoder: expected one of 'resize', 'transposed'"),
+    ({"color": "warp"}, ValueError, "color: expected one of 'painted', 'warped'"),
     ({"relative": "yes"}, TypeError, "relative: expected True or False"),
     ({"initial_attention": 1.0}, ValueError, r"initial_attention: expected a number in \(0, 1\)"),
     ({"initial_attention": float("nan")}, ValueError, "initial_attention: expected a finite number"),

@@ -91,7 +91,7 @@ def _groups(space: ConditionSpace) -> list[list[int]]:
 
 
 def _active(space: ConditionSpace, count: int, rng: torch.Generator) -> Tensor:
-    """Which components move (count, N): a few random groups a sample, at times (jaw and mouth: always) one side only."""
+    """Which components move (count, N): a few random groups a sample, at times one side only (jaw, mouth: always)."""
     groups = _groups(space)
     wanted = torch.multinomial(torch.tensor(_COUNT_CHANCES), max(count, 1), replacement=True, generator=rng)[
         :count
@@ -106,7 +106,9 @@ def _active(space: ConditionSpace, count: int, rng: torch.Generator) -> Tensor:
             if len(members) == 2:
                 names = (space.names[members[0]], space.names[members[1]])
                 both = 0.0 if {names, names[::-1]} & set(_CONTRADICTIONS) else 0.7
-                kept = kept & ~((one_sided[:, g] > both) & ((one_sided[:, g] > (1 + both) / 2) == bool(position)))
+                kept = kept & ~(
+                    (one_sided[:, g] > both) & ((one_sided[:, g] > (1 + both) / 2) == bool(position))
+                )
             active[:, member] = kept
     return active
 

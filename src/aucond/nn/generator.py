@@ -15,6 +15,7 @@ from aucond.conditions import ConditionSpace
 from aucond.nn._space import space_and_dim
 from aucond.nn.blocks import FiLM, InstanceNorm, PlanesConv2d, ResidualBlock, ResizeConv2d
 from aucond.nn.pretrained import Pretrained
+from aucond.nn.warping import warped_color
 from aucond.ops import mask_blend
 from aucond.types import GeneratorOutput
 
@@ -27,8 +28,9 @@ class AttentionGenerator(nn.Module, Pretrained):
     .. math:: I_f = A \odot C + (1 - A) \odot I_o \qquad\text{(GANimation Eq. 1; SliderGAN Eq. 4)}
 
     conv7x7, ``num_downsamples`` strided convolutions, ``num_residual_blocks`` residual blocks, as many upsamplings,
-    and one 7x7 convolution for both heads (colour: tanh, mask: sigmoid). ``conditioning="planes"`` with
-    ``decoder="transposed"`` is the published network, weight for weight (:func:`~aucond.from_published_state_dict`).
+    and one 7x7 convolution for both heads (colour: tanh, or a warp of the input; mask: sigmoid).
+    ``conditioning="planes"`` with ``decoder="transposed"`` is the published network, weight for weight
+    (:func:`~aucond.from_published_state_dict`).
 
     Args:
         condition: The space of the conditions, or just their length N.
@@ -45,6 +47,10 @@ class AttentionGenerator(nn.Module, Pretrained):
             :meth:`edit` takes both conditions and does the subtraction where needed.
         initial_attention: Mean of the mask at initialisation, in (0, 1), through a bias on the mask head; None, as
             published, has no bias and starts around 0.5.
+        color: ``"painted"`` regresses every colour, as published. ``"warped"`` fetches it from the input, a little
+            way off, and retouches it: ``C = clip(warp(I_o) + retouch)``, displaced smoothly by at most a twentieth
+            of the image, retouched by at most 0.12. Brows, lids and lips then move instead of being painted over,
+            and no training signal can ask for colours that the face has not.
 
     Raises:
         ValueError: An argument out of its range, with its name.
@@ -71,6 +77,7 @@ class AttentionGenerator(nn.Module, Pretrained):
         decoder: Literal["resize", "transposed"] = "resize",
         relative: bool = False,
         initial_attention: float | None = None,
+        color: Literal["painted", "warped"] = "painted",
     ) -> None:
         super().__init__()
         self.space, self.condition_dim = space_and_dim("condition", condition)
@@ -79,6 +86,7 @@ class AttentionGenerator(nn.Module, Pretrained):
         check_number("num_residual_blocks", num_residual_blocks, low=0, integer=True)
         check_choice("conditioning", conditioning, ("film", "planes"))
         check_choice("decoder", decoder, ("resize", "transposed"))
+        check_choice("color", color, ("painted", "warped"))
         if not isinstance(relative, bool):
             raise TypeError(f"relative: expected True or False, got {relative!r}")
         if initial_attention is not None:
@@ -94,6 +102,7 @@ class AttentionGenerator(nn.Module, Pretrained):
         self.decoder = decoder
         self.relative = relative
         self.initial_attention = initial_attention
+        self.color = color
 
         film = conditioning == "film"
         widths = [base_channels * 2**level for level in range(num_downsamples + 1)]
@@ -120,7 +129,11 @@ class AttentionGenerator(nn.Module, Pretrained):
         )
         self.up_norms = nn.ModuleList(InstanceNorm(narrow) for narrow in widths[-2::-1])
         self.up_films = nn.ModuleList(FiLM(self.condition_dim, narrow) for narrow in widths[-2::-1] if film)
-        self.heads = nn.Conv2d(base_channels, 4, 7, padding=3, bias=False)
+        self.heads = nn.Conv2d(base_channels, 4 if color == "painted" else 6, 7, padding=3, bias=False)
+        if color == "warped":
+            # Close to the input: an edit grows out of it, where a wild warp would first have to be unlearnt.
+            with torch.no_grad():
+                self.heads.weight[:5] *= 0.2
         self.attention_bias = (
             None
             if initial_attention is None
@@ -153,10 +166,16 @@ class AttentionGenerator(nn.Module, Pretrained):
             if self.conditioning == "film":
                 features = self.up_films[level](features, condition)
             features = F.relu(features)
-        color, attention = self.heads(features).split([3, 1], dim=1)
+        *picture, attention = self.heads(features).split(
+            [3, 1] if self.color == "painted" else [2, 3, 1], dim=1
+        )
         if self.attention_bias is not None:
             attention = attention + self.attention_bias
-        color, attention = color.tanh(), attention.sigmoid()
+        attention = attention.sigmoid()
+        if self.color == "painted":
+            color = picture[0].tanh()
+        else:
+            color = warped_color(image, picture[0], picture[1], cell=2 if self.num_downsamples else 1)
         return GeneratorOutput(mask_blend(image, color, attention), color, attention)
 
     def edit(self, image: Tensor, target: Tensor, current: Tensor) -> GeneratorOutput:
@@ -184,6 +203,7 @@ class AttentionGenerator(nn.Module, Pretrained):
             "decoder": self.decoder,
             "relative": self.relative,
             "initial_attention": self.initial_attention,
+            "color": self.color,
         }
 
     def _check(self, image: Tensor, condition: Tensor) -> None:

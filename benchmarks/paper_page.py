@@ -9,71 +9,26 @@ from pathlib import Path
 from typing import Any
 
 from paper_data import CLASSES, DETECTOR_CORRELATION
-
-NAMES = {
-    "ganimation": "GANimation, exact AUs",
-    "ganimation_detector": "GANimation, AUs as a detector reads them",
-    "slidergan_wgp": "SliderGAN-WGP",
-    "slidergan_rad": "SliderGAN-RaD",
-    "slidergan_rad_without_pairs": "SliderGAN-RaD without pairs",
-    "slidergan_rad_without_identity": "SliderGAN-RaD without identity",
-}
-
-PUBLISHED: Mapping[str, Mapping[str, float]] = {
-    "ganimation_detector": {
-        "ied": 1.04e-2,
-        "ied_speech": 3.07e-2,
-        "accuracy": 0.579,
-        "regression_error": 0.427,
-        "consistency": 0.513,
-        **dict(
-            zip(
-                (f"accuracy_{c}" for c in CLASSES),
-                (0.552, 0.446, 0.517, 0.658, 0.632, 0.622, 0.631),
-                strict=True,
-            )
-        ),
-    },
-    "slidergan_wgp": {
-        "ied": 7.93e-3,
-        "ied_speech": 1.14e-2,
-        "accuracy": 0.614,
-        **dict(
-            zip(
-                (f"accuracy_{c}" for c in CLASSES),
-                (0.550, 0.463, 0.514, 0.762, 0.633, 0.678, 0.702),
-                strict=True,
-            )
-        ),
-    },
-    "slidergan_rad": {
-        "ied": 6.84e-3,
-        "ied_speech": 9.35e-3,
-        "accuracy": 0.636,
-        "regression_error": 0.131,
-        "consistency": 0.258,
-        **dict(
-            zip(
-                (f"accuracy_{c}" for c in CLASSES),
-                (0.591, 0.481, 0.531, 0.798, 0.654, 0.689, 0.708),
-                strict=True,
-            )
-        ),
-    },
-}
-"""SliderGAN Tables 1 to 4. Its GANimation was trained with action units from OpenFace, so that is its row here."""
+from paper_findings import findings, goals, mean
+from paper_published import NAMES, PUBLISHED
 
 MAIN = ("ganimation", "ganimation_detector", "slidergan_wgp", "slidergan_rad")
 ABLATION = ("slidergan_rad", "slidergan_rad_without_pairs", "slidergan_rad_without_identity")
 
 
-def write_page(report: Mapping[str, Any], path: Path) -> None:
-    """Write the page for a report."""
-    write_text(path, page(report))
+def write_page(report: Mapping[str, Any], path: Path, full: Mapping[str, Any] | None = None) -> None:
+    """Write the page for a report; see :func:`page`."""
+    write_text(path, page(report, full))
 
 
-def page(report: Mapping[str, Any]) -> str:
-    """The page as markdown."""
+def page(report: Mapping[str, Any], full: Mapping[str, Any] | None = None) -> str:
+    """The page as markdown.
+
+    Args:
+        report: What ``paper_tables.py`` wrote.
+        full: The report of the full preset, if it has been run.
+    """
+    full = report if report["preset"] == "full" else full
     runs, settings = report["runs"], report["settings"]
     seeds = max((len(found) for found in runs.values()), default=0)
     explains = report["annotation_explains"]
@@ -81,7 +36,7 @@ def page(report: Mapping[str, Any]) -> str:
         "# Results",
         "The tables of the SliderGAN paper (Ververas & Zafeiriou, IJCV 2020), recomputed on rendered faces whose "
         "truth is known. This page is written by `benchmarks/paper_tables.py`; the numbers behind it are in "
-        f"`benchmarks/results/paper_tables_{report['preset']}.json`.",
+        f"`benchmarks/results/paper_tables_{report['preset']}.json`. `--page-only` writes the page anew from them.",
         "```console\n$ python benchmarks/paper_tables.py --preset " + report["preset"] + "\n```",
         f"Preset `{report['preset']}`: {settings['size']}-pixel images, generator of {settings['base_channels']} base "
         f"channels and {settings['residual_blocks']} residual blocks, {settings['config']['steps']} critic steps of "
@@ -150,6 +105,9 @@ def page(report: Mapping[str, Any]) -> str:
                 if s in runs
             ],
         ),
+        findings(report),
+        "## Goals of the full preset",
+        goals(report, full),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -210,11 +168,6 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A markdown table."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def mean(results: Sequence[Mapping[str, float]], figure: str) -> float:
-    """The mean over the seeds."""
-    return statistics.fmean(result[figure] for result in results)
 
 
 def spread(results: Sequence[Mapping[str, float]], figure: str, unit: float = 1.0, digits: int = 3) -> str:

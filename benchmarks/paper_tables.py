@@ -8,7 +8,8 @@ set. Every system sees the same pictures and takes the same number of steps with
     python benchmarks/paper_tables.py --preset full      # made for a GPU
 
 A run that is stopped goes on where it was: finished (system, seed) pairs are kept, an unfinished one resumes from its
-checkpoint. Writes ``benchmarks/results/paper_tables_<preset>.json`` and the page ``docs/results.md``.
+checkpoint. Writes ``benchmarks/results/paper_tables_<preset>.json`` and the page ``docs/results.md``; ``--page-only``
+writes the page anew from the file.
 """
 
 from __future__ import annotations
@@ -63,6 +64,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--page", type=Path, default=HERE.parent / "docs" / "results.md", help="page to write"
     )
+    parser.add_argument("--page-only", action="store_true", help="only write the page, from the JSON file")
     parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=list(SYSTEMS), help="which to run")
     parser.add_argument("--seeds", type=int, help="how many, in place of the preset's")
     parser.add_argument("--steps", type=int, help="training steps, in place of the preset's")
@@ -156,6 +158,9 @@ def settle(folder: Path, preset: Preset) -> None:
 def main() -> None:
     """Train what is missing, then write the tables."""
     arguments = parse_arguments()
+    if arguments.page_only:
+        show_page(arguments)
+        return
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     torch.set_num_threads(arguments.threads)
     preset = chosen_preset(arguments)
@@ -199,11 +204,27 @@ def write_report(
         "threads": arguments.threads,
         "torch": torch.__version__,
     }
-    path = arguments.results / f"paper_tables_{arguments.preset}.json"
+    path = results_file(arguments.results, arguments.preset)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, json.dumps(report, indent=2) + "\n")
-    write_page(report, arguments.page)
-    print(f"wrote {path} and {arguments.page}", flush=True)
+    print(f"wrote {path}", flush=True)
+    show_page(arguments)
+
+
+def results_file(folder: Path, preset: str) -> Path:
+    """The JSON file of a preset."""
+    return folder / f"paper_tables_{preset}.json"
+
+
+def show_page(arguments: argparse.Namespace) -> None:
+    """Write the page from the JSON file of the preset and, where there is one, of the full preset."""
+    path = results_file(arguments.results, arguments.preset)
+    if not path.exists():
+        raise SystemExit(f"{path}: there are no results; run without --page-only first")
+    complete = results_file(arguments.results, "full")
+    full = json.loads(complete.read_text(encoding="utf-8")) if complete.exists() else None
+    write_page(json.loads(path.read_text(encoding="utf-8")), arguments.page, full)
+    print(f"wrote {arguments.page}", flush=True)
 
 
 if __name__ == "__main__":

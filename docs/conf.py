@@ -21,7 +21,10 @@ extensions = [
     "benchmark_tables",
     "native_math",
     "public_names",
+    "signatures",
+    "unbroken_figures",
     "loss_figures",
+    "gallery",
 ]
 exclude_patterns = ["_build", "_generated"]
 templates_path: list[str] = []

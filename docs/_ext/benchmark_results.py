@@ -23,6 +23,7 @@ COMMANDS = {
     "example_cpu": "python benchmarks/example.py",
     "example_cuda": "python benchmarks/example.py --device cuda",
     "conditioning_cpu": "python benchmarks/conditioning.py",
+    "mask_weights_cpu": "python benchmarks/mask_weights.py",
 }
 Rows = list[dict[str, Any]]
 

@@ -152,6 +152,33 @@ def conditioning_rows(results: dict[str, Any]) -> Rows:
     ]
 
 
+MASK = {
+    "attention_mean": ("Mask mean", ".3f"),
+    "attention_saturated": ("Saturated", ".0%"),
+    "attention_tv": ("Total variation", ".1f"),
+    "ied_ratio": ("IED(edit, truth) / IED(source, truth)", ".2f"),
+}
+
+
+def mask_figures(report: dict[str, float]) -> dict[str, str]:
+    """What is said of a mask and of the edits that it makes."""
+    return {title: format(report[name], form) for name, (title, form) in MASK.items()}
+
+
+def mask_collapse_rows(results: dict[str, Any]) -> Rows:
+    """Before, collapsed and healed, for both ends."""
+    return [
+        {"Run": f"{name.replace('_', ' ')}: {when}", **mask_figures(report)}
+        for name, one in results["collapse"].items()
+        for when, report in one["reports"].items()
+    ]
+
+
+def mask_tv_rows(results: dict[str, Any]) -> Rows:
+    """One row for each weight of the total variation."""
+    return [{"Weight": f"{row['weight']:g}", **mask_figures(row)} for row in results["total_variation"]]
+
+
 TABLES: dict[str, Callable[[dict[str, Any]], Rows]] = {
     "train_step": train_step_rows,
     "projection": projection_rows,
@@ -162,9 +189,16 @@ TABLES: dict[str, Callable[[dict[str, Any]], Rows]] = {
     "two_processes": two_processes_rows,
     "example": example_rows,
     "conditioning": conditioning_rows,
+    "mask_collapse": mask_collapse_rows,
+    "mask_tv": mask_tv_rows,
 }
 # Tables that are made of another benchmark's file.
-SOURCES = {"projection": "train_step", "two_processes": "scaling"}
+SOURCES = {
+    "projection": "train_step",
+    "two_processes": "scaling",
+    "mask_collapse": "mask_weights",
+    "mask_tv": "mask_weights",
+}
 
 
 class BenchmarkGoals(SphinxDirective):

@@ -2,33 +2,17 @@
 
 from __future__ import annotations
 
-import io
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import torch
+from generated import BLUE, GREEN, INK, ORANGE, style, svg, write
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from sphinx.application import Sphinx
 
 import aucond
-
-# Greys and hues that keep their contrast on the light and on the dark page: one file serves both.
-_INK, _BLUE, _ORANGE, _GREEN = "#808080", "#3987e5", "#d95926", "#199e70"
-_STYLE: Any = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "aucond",
-    "font.family": "sans-serif",
-    "font.size": 10,
-    **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), _INK),
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "lines.linewidth": 2,
-    "legend.frameon": False,
-}
 
 
 def adversarial(loss: aucond.losses.AdversarialLoss) -> Figure:
@@ -39,10 +23,10 @@ def adversarial(loss: aucond.losses.AdversarialLoss) -> Figure:
     critic_fake = [loss.critic(zero, s[None]) - loss.critic(zero, zero) for s in scores]
     generator = [loss.generator(s[None], zero) - loss.generator(zero, zero) for s in scores]
     figure, axes = _new("score, the other one held at 0", "change of the loss from score 0")
-    axes.axhline(0, color=_INK, linewidth=0.8, alpha=0.5)
-    axes.plot(scores, critic_real, color=_BLUE, label="critic, score of a real image")
-    axes.plot(scores, critic_fake, color=_ORANGE, label="critic, score of a fake")
-    axes.plot(scores, generator, color=_GREEN, linestyle="--", label="generator, score of a fake")
+    axes.axhline(0, color=INK, linewidth=0.8, alpha=0.5)
+    axes.plot(scores, critic_real, color=BLUE, label="critic, score of a real image")
+    axes.plot(scores, critic_fake, color=ORANGE, label="critic, score of a fake")
+    axes.plot(scores, generator, color=GREEN, linestyle="--", label="generator, score of a fake")
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=1)
     return figure
 
@@ -59,7 +43,7 @@ def penalties() -> Figure:
         wrapped = torch.nn.Sequential(critic)
         curves["gradient_penalty, center 1"].append(aucond.gradient_penalty(wrapped, points).item())
         curves["r1_penalty, r2_penalty"].append(aucond.r1_penalty(wrapped, points).item())
-    for (label, values), color in zip(curves.items(), (_BLUE, _ORANGE), strict=True):
+    for (label, values), color in zip(curves.items(), (BLUE, ORANGE), strict=True):
         axes.plot(slopes, values, color=color, label=label)
     axes.legend(loc="upper left")
     return figure
@@ -91,7 +75,7 @@ def masks() -> Figure:
             "mean l1": aucond.attention_l1_loss(batch),
         }
         text = "\n".join(f"{label} = {value.item():.4g}" for label, value in values.items())
-        axes.text(0.5, -0.08, text, transform=axes.transAxes, ha="center", va="top", color=_INK)
+        axes.text(0.5, -0.08, text, transform=axes.transAxes, ha="center", va="top", color=INK)
     figure.subplots_adjust(left=0.02, right=0.98, top=0.9, bottom=0.36)
     return figure
 
@@ -101,7 +85,7 @@ def _new(x: str, y: str) -> tuple[Figure, Axes]:
     axes = figure.add_subplot()
     axes.set_xlabel(x)
     axes.set_ylabel(y)
-    axes.grid(color=_INK, alpha=0.2, linewidth=0.6)
+    axes.grid(color=INK, alpha=0.2, linewidth=0.6)
     return figure, axes
 
 
@@ -120,18 +104,9 @@ FIGURES: dict[str, Callable[[], Figure]] = {
 
 def draw(app: Sphinx) -> None:
     """Write every figure as SVG; a file that would not change is left alone, so that nothing is rebuilt for it."""
-    folder = Path(app.srcdir) / "_generated"
-    folder.mkdir(exist_ok=True)
-    with matplotlib.rc_context(_STYLE):
+    with style():
         for name, make in FIGURES.items():
-            buffer = io.BytesIO()
-            make().savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
-            path = folder / f"{name}.svg"
-            if not path.exists() or path.read_bytes() != buffer.getvalue():
-                # Another build may be reading the file.
-                temporary = path.with_suffix(f".{os.getpid()}")
-                temporary.write_bytes(buffer.getvalue())
-                temporary.replace(path)
+            write(Path(app.srcdir) / "_generated" / f"{name}.svg", svg(make()))
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

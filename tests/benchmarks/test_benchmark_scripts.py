@@ -15,7 +15,16 @@ import pytest
 import torch
 
 ROOT = Path(__file__).parents[2]
-SCRIPTS = ["conditioning", "example", "gradient_penalty", "loader", "mask_blend", "scaling", "train_step"]
+SCRIPTS = [
+    "conditioning",
+    "example",
+    "gradient_penalty",
+    "loader",
+    "mask_blend",
+    "mask_weights",
+    "scaling",
+    "train_step",
+]
 MORE = {"mask_blend": ["--no-compile"]}
 
 

@@ -191,7 +191,7 @@ def test_images_that_the_table_does_not_name_are_counted(
 
 def test_out_of_range_names_the_column(write_folder: Any, space: ConditionSpace) -> None:
     root = write_folder("file_name,jaw,smileLeft,smileRight\na.png,0,1.5,0\n", "a")
-    with pytest.raises(DatasetError, match=r"line 2: 'smileLeft' is 1.5, expected a value in \[0, 1\]"):
+    with pytest.raises(DatasetError, match=r"'smileLeft' is 1.5, expected a normalised value in \[0, 1\]"):
         ConditionFolder(root, space)
 
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from aucond.faces import detection
-from aucond.faces.detection import DlibDetector, Face
+from aucond.faces import SyntheticFaces, detection
+from aucond.faces.detection import DlibDetector, Face, find_faces, landmark_problem
 
 
 @pytest.fixture(scope="module")
@@ -84,3 +84,64 @@ WRONG = [
 def test_wrong_calls_say_what_is_wrong(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+@pytest.fixture(scope="module")
+def marks():
+    faces = SyntheticFaces(range(4), 4, 64, cache=False)
+    return faces.landmarks(range(4))
+
+
+def as_face(points):
+    return Face(points, (0.0, 0.0, 64.0, 64.0))
+
+
+def turned(points, degrees):
+    angle = torch.tensor(degrees).deg2rad()
+    rotation = torch.stack(
+        [torch.stack([angle.cos(), angle.sin()]), torch.stack([-angle.sin(), angle.cos()])]
+    )
+    return points @ rotation
+
+
+@pytest.mark.parametrize("degrees", [0.0, 90.0, 180.0, -135.0])
+def test_a_face_turned_in_the_picture_is_no_problem(marks, degrees):
+    assert [landmark_problem(as_face(turned(points, degrees))) for points in marks] == [None] * 4
+
+
+@pytest.mark.parametrize(
+    "spoil, message",
+    [
+        (lambda points: points / 64, "span 0.*pixels of the picture, not shares of its size"),
+        (lambda points: points.flip(1), "mirrored face; x comes before y"),
+        (lambda points: turned(points.flip(1), 30.0), "mirrored face"),
+        (lambda points: points * torch.tensor([-1.0, 1.0]) + torch.tensor([64.0, 0.0]), "order of iBUG"),
+    ],
+)
+def test_landmarks_that_a_fit_would_swallow_are_errors(marks, spoil, message):
+    for points in marks:
+        with pytest.raises(ValueError, match=f"detector: its landmarks .*{message}"):
+            find_faces(lambda picture, p=points: [as_face(spoil(p))], np.zeros((64, 64, 3), np.uint8))
+
+
+def test_a_face_from_the_side_tells_nothing_of_the_order(marks):
+    flat = marks[0] * torch.tensor([0.05, 1.0])
+    assert (
+        landmark_problem(as_face(flat)) is None
+        and landmark_problem(as_face(-flat * torch.tensor([1.0, -1.0]))) is None
+    )
+
+
+def test_what_a_detector_returns_is_checked_and_sorted(marks):
+    picture = np.zeros((64, 64, 3), np.uint8)
+    small, large = Face(marks[0], (0.0, 0.0, 9.0, 9.0)), Face(marks[1], (0.0, 0.0, 60.0, 60.0))
+    assert find_faces(lambda picture: (small, large), picture) == [large, small]
+    assert find_faces(lambda picture: [], picture) == []
+    for wrong, message in [
+        (marks[0].numpy(), r"a list of Face\(landmarks, box\), got a ndarray"),
+        (None, "got None"),
+        (small, "got a Face"),
+        ([marks[0]], "got a list with a float32 tensor"),
+    ]:
+        with pytest.raises(TypeError, match=f"detector: expected it to return .*{message}"):
+            find_faces(lambda picture, found=wrong: found, picture)

@@ -24,7 +24,7 @@ from aucond.data._tables import read_table
 from aucond.data.annotation_journal import AnnotationJournal
 from aucond.data.images import decode_image
 from aucond.data.problems import DatasetError, Problem, report_problems
-from aucond.faces.detection import DlibDetector, Face, FaceDetector
+from aucond.faces.detection import DlibDetector, Face, FaceDetector, checked_faces, landmark_problem
 from aucond.faces.fitting import fit_landmarks
 from aucond.faces.linear_model import LinearFaceModel
 from aucond.faces.space_model import SpaceModel
@@ -89,6 +89,7 @@ def annotate(
     Raises:
         DatasetError: No such folder, no photo in it, or a table, list or journal there that was made otherwise.
         ImportError: dlib, its weights or tqdm are missing.
+        TypeError: The detector returns something else than a list of faces.
 
     >>> annotate("no_such_folder")
     Traceback (most recent call last):
@@ -105,6 +106,13 @@ def annotate(
         )
     names = _photo_names(root)
     known, problems = _read_table(root, space), _read_unusable(root)
+    if problems:
+        logger.warning(
+            "%s: %d photos listed in %s are not looked at again; remove it to have them tried again",
+            root,
+            len(problems),
+            UNUSABLE,
+        )
     journal = AnnotationJournal(root / JOURNAL, _settings(fitted, max_error))
     done = known.keys() | problems.keys() | journal.entries.keys()
     waiting = [name for name in names if name not in done]
@@ -171,9 +179,15 @@ def _find(path: Path, detector: FaceDetector) -> list[Face] | str:
         raise
     except Exception as error:  # Whatever a detector of the user's does to one photo, the others go on.
         return f"the detector failed: {type(error).__name__}: {error}"
-    usable = [face for face in found if bool(face.landmarks.isfinite().all())]
-    if found and not usable:
+    # Another kind of answer is no fault of the photo: it ends the run before all photos are listed as unusable.
+    faces = checked_faces(found)
+    finite = [face for face in faces if bool(face.landmarks.isfinite().all())]
+    if faces and not finite:
         return "the detector gave landmarks that are not finite"
+    problems = [landmark_problem(face) for face in finite]
+    if finite and None not in problems:
+        return f"the detector went wrong: {problems[0]}"
+    usable = [face for face, problem in zip(finite, problems, strict=True) if problem is None]
     return usable or "no face was found"
 
 

@@ -66,7 +66,10 @@ def check_values(
     for column, value, a, b in zip(columns, raw, low, high, strict=True):
         slack = 1e-4 * (b - a)
         if not a - slack <= value <= b + slack:
-            raise ValueError(f"{column!r} is {value:g}, expected a value in [{a:g}, {b:g}]")
+            wanted = f"a value in [{a:g}, {b:g}]"
+            if not in_raw_units:
+                wanted = f"a normalised {wanted[2:]}, not percent or raw units"
+            raise ValueError(f"{column!r} is {value:g}, expected {wanted}")
     values = torch.tensor(list(raw), dtype=torch.float64)
     normalised = space.clamp(space.normalize(values) if in_raw_units else values)
     return tuple(normalised.tolist())

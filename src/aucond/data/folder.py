@@ -168,4 +168,5 @@ def _unlisted(root: Path, listed: dict[PurePosixPath, int]) -> tuple[str, ...]:
                 and PurePosixPath(path.as_posix()) not in listed
             ):
                 count += 1
-    return (f"{count} image files are not in metadata.csv and are not used",) if count else ()
+    files = "1 image file is" if count == 1 else f"{count} image files are"
+    return (f"{files} not in metadata.csv and not used",) if count else ()

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from aucond.edit._video_codec import Picture
 from aucond.edit.smoothing import bridge_gaps, smooth_stream
+from aucond.faces.detection import find_faces
 from aucond.faces.framing import FaceCrop
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class _Follower:
         self._last: FaceCrop | None = None
 
     def __call__(self, pixels: NDArray[np.uint8]) -> Tensor | None:
-        crops = [self._framing.crop(face.landmarks) for face in self._detector(pixels)]
+        crops = [self._framing.crop(face.landmarks) for face in find_faces(self._detector, pixels)]
         last = self._last
         if last is not None:
             # Further than half its own size within a frame is somebody else.

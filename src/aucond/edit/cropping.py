@@ -12,7 +12,7 @@ from aucond.data import DatasetError, Problem
 from aucond.data._files import list_images
 from aucond.edit.photo_io import open_pixels
 from aucond.edit.wild import cut_out
-from aucond.faces.detection import DlibDetector, FaceDetector
+from aucond.faces.detection import DlibDetector, FaceDetector, find_faces
 from aucond.faces.framing import FaceFraming
 
 __all__ = ["CropReport", "crop_faces"]
@@ -107,11 +107,10 @@ def _crop_one(
         pixels = open_pixels(path)
     except (ValueError, OSError) as error:
         return str(error).removeprefix(f"{path}: ")
-    faces = detector(pixels.rgb())
+    faces = find_faces(detector, pixels.rgb())
     if not faces:
         return "no face was found"
-    face = max(faces, key=lambda one: one.area)
-    crop = cut_out(pixels, framing.crop(face.landmarks), size)
+    crop = cut_out(pixels, framing.crop(faces[0].landmarks), size)
     values = ((crop + 1) * 127.5).round().byte().permute(1, 2, 0).contiguous().numpy()
     with atomic_file(target) as stream:
         Image.fromarray(values).save(stream, "PNG")

@@ -46,7 +46,9 @@ def load_pair(
     folder = _folder(folder_or_hub_id)
     if not (folder / "generator").is_dir():
         raise FileNotFoundError(
-            f"{folder / 'generator'}: expected the folder of a saved AttentionGenerator, found no such folder"
+            f"{folder / 'generator'}: expected the folder of a saved AttentionGenerator, found no such folder; an "
+            "editor's folder is what FaceEditor.save_pretrained or an example wrote. A generator saved alone is "
+            "opened by FaceEditor(AttentionGenerator.from_pretrained(folder), critic, size=...)"
         )
     generator = AttentionGenerator.from_pretrained(folder / "generator", map_location=device)
     critic = None

@@ -79,8 +79,8 @@ def _checked_space(generator: Any, critic: Any, head: str) -> ConditionSpace:
 def _checked_size(size: int | None, generator: AttentionGenerator) -> int:
     if size is None:
         raise ValueError(
-            "size: expected the side of the crops that the networks were trained on; "
-            "the critic has no size-bound head that tells it"
+            "size: expected the side of the crops that the networks were trained on, such as size=64; "
+            "a critic whose head takes any size, or none, does not tell it"
         )
     step = 2**generator.num_downsamples
     check_number("size", size, low=step, integer=True)

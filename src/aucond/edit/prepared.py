@@ -18,7 +18,7 @@ from aucond._check import check_finite, check_images, check_number, describe
 from aucond.edit.change import Change, enlarged_onto
 from aucond.edit.photo_io import Pixels, open_pixels
 from aucond.edit.wild import cut_out, put_back, weight_map
-from aucond.faces.detection import Face, FaceDetector
+from aucond.faces.detection import Face, FaceDetector, find_faces
 from aucond.faces.framing import FaceCrop, FaceFraming
 from aucond.types import GeneratorOutput
 
@@ -171,9 +171,9 @@ def prepare_photo(
 
 
 def _detected(photo: Any, pixels: Pixels, detector: FaceDetector) -> list[Face]:
-    faces = detector(pixels.rgb())
+    faces = find_faces(detector, pixels.rgb())
     if faces:
-        return sorted(faces, key=lambda face: -face.area)
+        return faces
     name = f"{photo}" if isinstance(photo, str | Path) else "photo"
     raise NoFaceError(
         f"{name}: no face was found in the picture of {pixels.width}x{pixels.height} pixels by {detector!r}. "

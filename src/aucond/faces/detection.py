@@ -16,7 +16,15 @@ from torch import Tensor
 
 from .._check import check_number, check_tensor, describe
 
-__all__ = ["DlibDetector", "Face", "FaceDetector", "check_picture"]
+__all__ = [
+    "DlibDetector",
+    "Face",
+    "FaceDetector",
+    "check_picture",
+    "checked_faces",
+    "find_faces",
+    "landmark_problem",
+]
 
 _TURN = threading.Lock()
 """All detectors share dlib's two objects, which hold the state of a search."""
@@ -58,7 +66,7 @@ class FaceDetector(Protocol):
     """Whatever finds faces: a callable from a picture to its faces."""
 
     def __call__(self, picture: NDArray[np.uint8]) -> list[Face]:
-        """Return the faces of a picture (H, W, 3), RGB bytes, the largest first; none found is an empty list."""
+        """Return the faces of a picture (H, W, 3), RGB bytes, in any order; none found is an empty list."""
         ...
 
 
@@ -148,6 +156,61 @@ def check_picture(name: str, picture: Any) -> NDArray[np.uint8]:
     if picture.ndim != 3 or picture.shape[2] != 3 or picture.size == 0:
         raise ValueError(f"{name}: expected an array of shape (H, W, 3), got shape {picture.shape}")
     return picture
+
+
+def find_faces(detector: FaceDetector, picture: NDArray[np.uint8]) -> list[Face]:
+    """Ask a detector, which may be anybody's, and hold it to what :class:`FaceDetector` promises.
+
+    Returns:
+        The faces, the largest first.
+
+    Raises:
+        TypeError: It returned something else than a list of faces.
+        ValueError: Landmarks that are not pixels, or in another order of points or of x and y.
+    """
+    faces = checked_faces(detector(picture))
+    for face in faces:
+        problem = landmark_problem(face)
+        if problem is not None:
+            raise ValueError(f"detector: {problem}")
+    return sorted(faces, key=lambda face: -face.area)
+
+
+def checked_faces(found: Any) -> list[Face]:
+    """Return what a detector returned if it is a list of faces."""
+    if not isinstance(found, list | tuple):
+        raise TypeError(
+            f"detector: expected it to return a list of Face(landmarks, box), got {describe(found)}"
+        )
+    for one in found:
+        if not isinstance(one, Face):
+            raise TypeError(
+                f"detector: expected it to return a list of Face(landmarks, box), got a list with {describe(one)}"
+            )
+    return list(found)
+
+
+def landmark_problem(face: Face) -> str | None:
+    """What is wrong with a face's landmarks, of the mistakes that a fit would not notice; None if nothing is.
+
+    They are: coordinates from 0 to 1 in place of pixels, y before x, and points in mirrored order. The last two show
+    in one sign: seen from the person's right eye to the left one, the mouth lies on the wrong side.
+    """
+    points = face.landmarks.detach().double().cpu()
+    extent = float((points.amax(0) - points.amin(0)).max())
+    if extent <= 1.0:
+        return f"its landmarks span {extent:.2g} pixels; they must be pixels of the picture, not shares of its size"
+    right, left, mouth = points[36:42].mean(0), points[42:48].mean(0), points[48:].mean(0)
+    across, down = left - right, mouth - (left + right) / 2
+    lengths = float(across.norm()), float(down.norm())
+    turn = float(across[0] * down[1] - across[1] * down[0])
+    # A head seen nearly from the side has its eyes next to each other and tells nothing.
+    if min(lengths) > 0.2 * extent and turn < -0.5 * lengths[0] * lengths[1]:
+        return (
+            "its landmarks show a mirrored face; x comes before y, and the points are in the order of iBUG, in which "
+            "the eye 36-41 is on the picture's left"
+        )
+    return None
 
 
 @functools.cache

@@ -14,7 +14,7 @@ from ..conditions import ARKIT_BLENDSHAPES, ConditionSpace
 from ..data.pairs import ExactPairs
 from ._parts import Part
 from .camera import pose_rotation
-from .detection import DlibDetector, FaceDetector
+from .detection import DlibDetector, FaceDetector, find_faces
 from .fitting import LandmarkFit, fit_landmarks
 from .geometry import HeadGeometry
 from .mesh_motion import SolidHead, mesh_motion
@@ -185,10 +185,10 @@ def fit_photo(
         picture = (
             ((image.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
         )
-        faces = (DlibDetector() if detector is None else detector)(picture)
+        faces = find_faces(DlibDetector() if detector is None else detector, picture)
         if not faces:
             raise ValueError("image: no face was found in it; give its landmarks, or another detector")
-        landmarks = max(faces, key=lambda face: face.area).landmarks
+        landmarks = faces[0].landmarks
     check_tensor("landmarks", landmarks, (68, 2))
     fitted = SpaceModel.of(space, expression)
     fit = fit_landmarks(

@@ -42,8 +42,9 @@ def check_behaviours(targets: Any, adversarial: Any) -> None:
     if isinstance(adversarial, type) or (
         adversarial is not None and not (hasattr(adversarial, "critic") and hasattr(adversarial, "generator"))
     ):
+        got = f"the class {adversarial.__name__}" if isinstance(adversarial, type) else describe(adversarial)
         raise TypeError(
-            f"adversarial: expected an adversarial loss such as Wasserstein(), got {describe(adversarial)}"
+            f"adversarial: expected an adversarial loss such as Wasserstein() or Hinge(), an object, got {got}"
         )
 
 

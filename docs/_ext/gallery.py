@@ -55,7 +55,7 @@ def curves() -> Figure:
     results = load("mask_weights_cpu")
     if results is None:
         raise ExtensionError(f"{RESULTS}/mask_weights_cpu.json is missing: run benchmarks/mask_weights.py")
-    alarms = {watch.kind: watch.alarm for watch in WATCHES}
+    alarms: dict[str, float] = {watch.kind: watch.alarm for watch in WATCHES}
     figure = Figure(figsize=(5.2, 6.0), layout="constrained")
     for place, (name, one) in enumerate(results["collapse"].items(), start=1):
         axes = figure.add_subplot(2, 1, place)

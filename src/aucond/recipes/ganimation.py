@@ -99,7 +99,7 @@ class GANimationWeights:
 
     @classmethod
     def small_faces(cls) -> GANimationWeights:
-        """What the example recipe trains small networks on 64-pixel faces with: found by measuring, not published.
+        """What the examples start from for small networks on small faces: found by measuring, not published.
 
         Set against the published code, the adversarial side weighs nearly twenty times more beside the condition: in
         a run of minutes, a generator that mainly has to please the condition head paints what only that head sees.

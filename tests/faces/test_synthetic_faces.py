@@ -22,6 +22,10 @@ def faces() -> SyntheticFaces:
     return SyntheticFaces(3, samples=7, size=48, seed=5, cache=False)
 
 
+def to_bytes(images: Tensor) -> Tensor:
+    return ((images + 1) * 127.5).round().to(torch.uint8)
+
+
 def region_change(unit: str, identity: int, rows: slice, columns: slice = slice(None), **scene: Any) -> float:
     """Mean absolute change that a unit at full intensity makes in part of a 96x96 picture, in grey levels of 255."""
     neutral = render_face(identity, OPENFACE_AUS.neutral_vector(), size=96, **scene)
@@ -101,6 +105,34 @@ def test_people_do_not_depend_on_the_dataset() -> None:
     among = SyntheticFaces([1003, 7], samples=2, size=32, pose=0.0, cache=False)
     condition = OPENFACE_AUS.neutral_vector()
     assert torch.equal(alone.render(0, condition), among.render(0, condition))
+
+
+def test_conditions_of_the_callers(faces: SyntheticFaces, tmp_path: Path) -> None:
+    wanted = faces.conditions.flip(0)
+    shown = SyntheticFaces(3, samples=7, size=48, seed=5, conditions=wanted, cache=tmp_path)
+    assert torch.equal(shown.conditions, wanted) and torch.equal(shown.poses, faces.poses)
+    assert torch.equal(shown.images, to_bytes(faces.render(range(7), wanted)))
+    wanted[:] = 0  # The set keeps its own copy.
+    assert shown.conditions.abs().sum() > 0
+    neutral = SyntheticFaces(3, samples=7, size=48, seed=5, conditions=wanted, cache=tmp_path)
+    assert not torch.equal(neutral.images, shown.images), "the cache tells sets of other conditions apart"
+    again = SyntheticFaces(3, samples=7, size=48, seed=5, conditions=faces.conditions.flip(0), cache=tmp_path)
+    assert torch.equal(again.images, shown.images) and len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize(
+    ("conditions", "message"),
+    [
+        (torch.zeros(3, 17), r"conditions: expected a floating tensor of shape \(2, 17\)"),
+        (torch.full((2, 17), torch.nan), "conditions: "),
+        (torch.full((2, 17), 1.5), "conditions: "),
+        (torch.zeros(2, 17, dtype=torch.int64), "conditions: expected a floating tensor"),
+    ],
+    ids=["count", "nan", "range", "integers"],
+)
+def test_bad_conditions_of_the_callers(conditions: Tensor, message: str) -> None:
+    with pytest.raises((ValueError, TypeError), match=message):
+        SyntheticFaces(1, samples=2, size=32, conditions=conditions, cache=False)
 
 
 def test_pose_scale() -> None:

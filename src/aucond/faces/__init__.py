@@ -19,7 +19,8 @@ from .visemes import VISEMES, sample_speech
 
 if TYPE_CHECKING:
     from .pairs import render_pairs
-    from .synthetic import SyntheticFaces, render_face
+    from .portrait import render_face
+    from .synthetic import SyntheticFaces
     from .warping import FittedPhoto, fit_photo, warp_pairs
 
 __all__ = [
@@ -61,7 +62,7 @@ _RENDERED = {
     "FittedPhoto": "warping",
     "SyntheticFaces": "synthetic",
     "fit_photo": "warping",
-    "render_face": "synthetic",
+    "render_face": "portrait",
     "render_pairs": "pairs",
     "warp_pairs": "warping",
 }

@@ -24,7 +24,7 @@ from .renderer import Person, project_landmarks, render
 from .sampling import sample_conditions
 from .scene import Scene
 
-__all__ = ["SyntheticFaces", "render_face"]
+__all__ = ["SyntheticFaces", "checked_matrix", "to_float"]
 
 MIN_SIZE = 16
 """Smallest image side that still shows a face."""
@@ -50,6 +50,7 @@ class SyntheticFaces(Dataset[dict[str, Any]]):
         expression: Coefficients of the head's 52 ARKit units per component at full intensity (N, 52); None: from the
             names.
         pose: Factor on the spread of the head pose; 0 is frontal.
+        conditions: What each sample shows (samples, N), in ``space``; None: drawn by :func:`sample_conditions`.
         cache: Folder of rendered sets; None or True: ``$XDG_CACHE_HOME/aucond/faces``, False: no cache.
 
     Attributes:
@@ -60,7 +61,8 @@ class SyntheticFaces(Dataset[dict[str, Any]]):
 
     Raises:
         TypeError: An argument of a wrong kind.
-        ValueError: A value out of range, or a space with unknown names and no ``expression``.
+        ValueError: A value out of range, ``conditions`` of another shape or outside the space, or a space with unknown
+            names and no ``expression``.
         ImportError: numba is missing.
 
     >>> faces = SyntheticFaces(2, samples=4, size=32, cache=False)
@@ -80,6 +82,7 @@ class SyntheticFaces(Dataset[dict[str, Any]]):
         space: ConditionSpace = OPENFACE_AUS,
         expression: Tensor | None = None,
         pose: float = 1.0,
+        conditions: Tensor | None = None,
         cache: Path | str | bool | None = None,
     ) -> None:
         people = _checked_identities(identities)
@@ -89,16 +92,19 @@ class SyntheticFaces(Dataset[dict[str, Any]]):
         check_number("pose", pose, low=0.0, high=2.0)
         self.space = space
         self.size = size
-        self._matrix = _checked_matrix(space, expression)
+        self._matrix = checked_matrix(space, expression)
         self._pose, self._seed = float(pose), seed
         self.identities = torch.tensor([people[i % len(people)] for i in range(samples)])
-        self.conditions = sample_conditions(space, samples, torch.Generator().manual_seed(seed))
-        images, poses = self._cached(people, cache)
+        self.conditions = _shown(space, samples, seed, conditions)
+        given = None if conditions is None else hashlib.sha256(self.conditions.numpy().tobytes()).hexdigest()
+        images, poses = self._cached(people, given, cache)
         self.images = torch.from_numpy(images)
         self.poses = torch.from_numpy(poses)
 
-    def _cached(self, people: tuple[int, ...], cache: Path | str | bool | None) -> tuple[Bytes, Floats]:
-        """Images and poses, from the cache if they are there."""
+    def _cached(
+        self, people: tuple[int, ...], given: str | None, cache: Path | str | bool | None
+    ) -> tuple[Bytes, Floats]:
+        """Images and poses, from the cache if they are there; ``given`` stands for conditions of the caller's."""
         if cache is False:
             return self._render_all()
         folder = default_cache_folder() if cache is None or cache is True else Path(cache)
@@ -110,6 +116,7 @@ class SyntheticFaces(Dataset[dict[str, Any]]):
             "pose": self._pose,
             "space": self.space.to_dict(),
             "matrix": hashlib.sha256(self._matrix.numpy().tobytes()).hexdigest(),
+            **({} if given is None else {"conditions": given}),
         }
         stored = read_cached(folder, recipe)
         if stored is None:
@@ -229,51 +236,6 @@ class SyntheticFaces(Dataset[dict[str, Any]]):
         return index % len(self)
 
 
-def render_face(
-    identity: int,
-    condition: Tensor,
-    *,
-    space: ConditionSpace = OPENFACE_AUS,
-    expression: Tensor | None = None,
-    size: int = 128,
-    pose: Sequence[float] = (0.0, 0.0, 0.0),
-    seed: int = 0,
-) -> Tensor:
-    """One picture of one person.
-
-    Args:
-        identity: Number of the person, at least 0.
-        condition: Condition (N,) in ``space``.
-        space: The condition space.
-        expression: As of :class:`SyntheticFaces`.
-        size: Side of the image in pixels.
-        pose: Yaw, pitch and roll in radians.
-        seed: Seed of light and background.
-
-    Returns:
-        Image (3, size, size) in [-1, 1], RGB.
-
-    >>> render_face(3, OPENFACE_AUS.vector(AU12=1.0), size=32).shape
-    torch.Size([3, 32, 32])
-    """
-    check_number("identity", identity, low=0, integer=True)
-    check_number("size", size, low=MIN_SIZE, high=4096, integer=True)
-    check_number("seed", seed, low=0, integer=True)
-    matrix = _checked_matrix(space, expression)
-    check_tensor("condition", condition, (space.dim,))
-    check_finite("condition", condition)
-    space.validate(condition)
-    if len(pose) != 3:
-        raise ValueError(f"pose: expected yaw, pitch and roll, got {len(pose)} values")
-    for angle in pose:
-        check_number("pose", float(angle), low=-3.2, high=3.2)
-    scene = Scene.random((seed, 11), 0.0)
-    scene = Scene(np.array(pose, np.float32), scene.lights, scene.background_seed)
-    coefficients = expression_coefficients(space, condition.detach().cpu(), matrix).numpy()
-    image = render(Person.of_identity(identity, size), coefficients, scene, size)
-    return to_float(torch.from_numpy(image))
-
-
 def to_float(images: Tensor) -> Tensor:
     """Bytes to [-1, 1]."""
     return images.float() / 127.5 - 1.0
@@ -299,7 +261,18 @@ def _checked_identities(identities: Any) -> tuple[int, ...]:
     return tuple(identities)
 
 
-def _checked_matrix(space: ConditionSpace, expression: Tensor | None) -> Tensor:
+def _shown(space: ConditionSpace, samples: int, seed: int, conditions: Tensor | None) -> Tensor:
+    """The conditions of a set (samples, N): the caller's, or drawn."""
+    if conditions is None:
+        return sample_conditions(space, samples, torch.Generator().manual_seed(seed))
+    check_tensor("conditions", conditions, (samples, space.dim))
+    check_finite("conditions", conditions)
+    space.validate(conditions, name="conditions")
+    return conditions.detach().to("cpu", torch.float32, copy=True).contiguous()
+
+
+def checked_matrix(space: ConditionSpace, expression: Tensor | None) -> Tensor:
+    """Coefficients of the head per component (N, 52), of the caller or from the names."""
     if expression is None:
         return expression_matrix(space)
     if not isinstance(space, ConditionSpace):

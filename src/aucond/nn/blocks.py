@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from aucond.ops import instance_norm
+from aucond.ops import WinogradConv2d, instance_norm
 
 __all__ = ["FiLM", "InstanceNorm", "PlanesConv2d", "ResidualBlock", "ResizeConv2d", "constant_plane_response"]
 
@@ -179,9 +179,9 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, channels: int, condition_dim: int | None = None) -> None:
         super().__init__()
-        self.first = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.first = WinogradConv2d(channels, channels)
         self.first_norm = InstanceNorm(channels)
-        self.second = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.second = WinogradConv2d(channels, channels)
         self.second_norm = InstanceNorm(channels)
         self.first_film = None if condition_dim is None else FiLM(condition_dim, channels)
         self.second_film = None if condition_dim is None else FiLM(condition_dim, channels)

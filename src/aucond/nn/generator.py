@@ -16,7 +16,7 @@ from aucond.nn._space import space_and_dim
 from aucond.nn.blocks import FiLM, InstanceNorm, PlanesConv2d, ResidualBlock, ResizeConv2d
 from aucond.nn.pretrained import Pretrained
 from aucond.nn.warping import warped_color
-from aucond.ops import mask_blend
+from aucond.ops import NarrowConv2d, mask_blend
 from aucond.types import GeneratorOutput
 
 __all__ = ["AttentionGenerator"]
@@ -129,7 +129,7 @@ class AttentionGenerator(nn.Module, Pretrained):
         )
         self.up_norms = nn.ModuleList(InstanceNorm(narrow) for narrow in widths[-2::-1])
         self.up_films = nn.ModuleList(FiLM(self.condition_dim, narrow) for narrow in widths[-2::-1] if film)
-        self.heads = nn.Conv2d(base_channels, 4 if color == "painted" else 6, 7, padding=3, bias=False)
+        self.heads = NarrowConv2d(base_channels, 4 if color == "painted" else 6, 7)
         if color == "warped":
             # Close to the input: an edit grows out of it, where a wild warp would first have to be unlearnt.
             with torch.no_grad():

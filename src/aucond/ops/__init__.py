@@ -11,11 +11,15 @@ from aucond.ops.mask_blend import (
     mask_blend_from_logits,
     mask_blend_with_tv,
 )
+from aucond.ops.narrow import NarrowConv2d
+from aucond.ops.winograd import WinogradConv2d
 
 __all__ = [
     "Backend",
     "BlendTerms",
+    "NarrowConv2d",
     "WideConv2d",
+    "WinogradConv2d",
     "instance_norm",
     "mask_blend",
     "mask_blend_from_logits",

@@ -8,6 +8,8 @@ at a time, so that the one scratch buffer they share, and what they have just re
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cache
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -19,6 +21,9 @@ __all__ = ["raw_terms_cpu"]
 
 PIXELS_AT_ONCE = 1 << 18
 """Mask pixels handled at a time: a megabyte in float32, so that all operands of one step fit a shared cache."""
+
+LEAST_PIXELS_COMPILED = 1 << 12
+"""Mask pixels of the batch below which loading numba is not worth the wait."""
 
 
 def raw_terms_cpu(image: Tensor, color: Tensor, attention: Tensor, norm: TVNorm) -> RawTerms:
@@ -33,7 +38,8 @@ class _RawTerms(torch.autograd.Function):
         ctx.save_for_backward(image, color, attention)
         ctx.norm = norm
         ctx.set_materialize_grads(False)
-        return _blend_and_sums(image, color, attention, norm)
+        compiled = _compiled_for(image, color, attention)
+        return (compiled.blend_and_sums if compiled else _blend_and_sums)(image, color, attention, norm)
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor | None) -> tuple[Tensor | None, ...]:
@@ -41,8 +47,40 @@ class _RawTerms(torch.autograd.Function):
         if torch.is_grad_enabled():  # Somebody wants to differentiate the result again.
             found = differentiate(ctx.saved_tensors, ctx.norm, False, upstream, needs)
         else:
-            found = _gradients(ctx.saved_tensors, ctx.norm, upstream, needs)
+            found = _first_gradients(ctx.saved_tensors, ctx.norm, upstream, needs)
         return (*found, None)
+
+
+@cache
+def _compiled_kernels() -> ModuleType | None:
+    """The compiled kernels, loaded when first needed; None without numba or without a place for its machine code."""
+    try:
+        from aucond.ops import _mask_blend_compiled
+    except (ImportError, RuntimeError):
+        return None
+    return _mask_blend_compiled
+
+
+def _compiled_for(*inputs: Tensor) -> ModuleType | None:
+    """The compiled kernels if they are to be had and take these tensors."""
+    if inputs[2].numel() < LEAST_PIXELS_COMPILED:
+        return None
+    kernels = _compiled_kernels()
+    return kernels if kernels is not None and kernels.layout_of(*inputs) is not None else None
+
+
+def _first_gradients(
+    inputs: Sequence[Tensor], norm: TVNorm, upstream: Sequence[Tensor | None], needs: Sequence[bool]
+) -> list[Tensor | None]:
+    """Gradients without a graph, by the compiled kernels if they take these tensors."""
+    compiled = _compiled_for(*inputs)
+    if compiled is None:
+        return _gradients(inputs, norm, upstream, needs)
+    for_blend, *for_sums = upstream
+    if for_blend is not None:
+        for_blend = for_blend.contiguous(memory_format=compiled.layout_of(*inputs))
+    found: list[Tensor | None] = compiled.gradients(inputs, norm, (for_blend, *for_sums), needs)
+    return found
 
 
 def _chunks(attention: Tensor) -> Iterator[slice]:

@@ -15,7 +15,7 @@ __all__ = ["Backend", "BlendTerms", "mask_blend", "mask_blend_from_logits", "mas
 
 Backend: TypeAlias = Literal["auto", "reference", "triton"]
 """Which implementation: ``"reference"`` is plain PyTorch; ``"triton"`` is the fused kernel, and raises where it
-cannot be had; ``"auto"`` takes the fastest that is exact for the tensors given."""
+cannot be had; ``"auto"`` takes the fastest that is exact for the tensors given, on a CPU with numba a compiled one."""
 
 
 class BlendTerms(NamedTuple):

@@ -25,6 +25,7 @@ import json
 import logging
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -196,14 +197,9 @@ def main() -> None:
         )
 
     if arguments.data is None:
-        # The renderer needs the faces extra; training on photos does not.
-        from aucond.faces import SyntheticFaces
-
         samples = arguments.samples or preset.samples
         print(f"rendering {samples} faces (kept for the next run)", flush=True)
-        render = functools.partial(
-            SyntheticFaces, size=preset.size, space=space, expression=expression_of(space), pose=0.3
-        )
+        render = faces_of(space, preset.size)
         training: Any = render(range(preset.identities), samples, seed=arguments.seed)
         held_out: Any = render(range(1_000_000, 1_000_064), 256, seed=arguments.seed + 1)
     else:
@@ -256,13 +252,22 @@ def main() -> None:
     print(json.dumps(metrics, indent=2))
 
 
-def expression_of(space: ConditionSpace) -> Tensor | None:
-    """How a space's components move the head, where their names do not say it."""
-    if not space.names[0].startswith("pca"):
-        return None
-    from aucond.faces import head_blendshapes
+def faces_of(space: ConditionSpace, size: int) -> Callable[..., Any]:
+    """Renders ``(people, samples, seed=...)`` in the condition space; needs the faces extra, as photos do not."""
+    from aucond.faces import SyntheticFaces, head_blendshapes, sample_expressions
 
-    return head_blendshapes(space.dim).expression
+    render = functools.partial(SyntheticFaces, size=size, space=space, pose=0.3)
+    if not space.names[0].startswith("pca"):
+        return render
+    # The names of principal components say neither how they move the head nor which of them go together.
+    shapes = head_blendshapes(space.dim)
+
+    def expressive(people: range, samples: int, seed: int) -> Any:
+        drawn = sample_expressions(samples, torch.Generator().manual_seed(seed))
+        conditions = shapes.parameters(drawn)
+        return render(people, samples, seed=seed, expression=shapes.expression, conditions=conditions)
+
+    return expressive
 
 
 def evaluation_edits(dataset: Any, seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:

@@ -25,8 +25,9 @@ import json
 import logging
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -48,7 +49,14 @@ from aucond import (
 )
 from aucond.data import PairedPhases, TensorLoader, images_to_float, make_loader
 from aucond.edit import label_rows, picture_of_edits, save_gif, save_png, tile
-from aucond.faces import SyntheticFaces, head_blendshapes, render_pairs, synthetic_identity_encoder
+from aucond.faces import (
+    SyntheticFaces,
+    head_blendshapes,
+    render_pairs,
+    sample_conditions,
+    sample_expressions,
+    synthetic_identity_encoder,
+)
 from aucond.metrics import (
     condition_agreement,
     condition_error,
@@ -81,7 +89,7 @@ class Preset:
     paired_share: float
     relative: bool
     initial_attention: float | None
-    instance_noise: float
+    color: Literal["painted", "warped"]
     pretraining_steps: int
     weights: SliderGANWeights
     config: TrainerConfig
@@ -101,15 +109,15 @@ PRESETS = {
         identities=1000,
         paired_share=0.5,
         relative=True,
-        initial_attention=0.1,
-        instance_noise=0.2,
+        initial_attention=0.8,
+        color="warped",
         pretraining_steps=2400,
-        weights=SliderGANWeights.small_faces(),
+        weights=dataclasses.replace(SliderGANWeights.small_faces(), expression=40.0),
         config=TrainerConfig(
-            steps=1200,
+            steps=1500,
             critic_steps_per_generator_step=1,
             learning_rate=1e-3,
-            critic_learning_rate=8e-4,
+            critic_learning_rate=4e-4,
             ema_decay=0.99,
             checkpoint_every=500,
             preview_every=500,
@@ -129,7 +137,7 @@ PRESETS = {
         paired_share=0.0,
         relative=False,
         initial_attention=None,
-        instance_noise=0.0,
+        color="painted",
         pretraining_steps=0,
         weights=SliderGANWeights.paper(),
         config=TrainerConfig(steps=750_000, decay_start=750_000),
@@ -165,7 +173,7 @@ def parse_arguments() -> argparse.Namespace:
         "--reading-steps",
         type=int,
         default=0,
-        help="batches on which the critic, after all else, learns to read images without noise",
+        help="batches on which the critic, after all else, learns to read once more",
     )
     parser.add_argument("--seed", type=int, default=0, help="of everything random")
     parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1), help="CPU threads")
@@ -175,12 +183,31 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def space_of(condition: str) -> tuple[ConditionSpace, Tensor | None]:
-    """The condition space, and how its components move the head where their names do not say it."""
-    if condition == "pca":
-        shapes = head_blendshapes(30)
-        return shapes.space, shapes.expression
-    return {"openface": OPENFACE_AUS, "arkit": ARKIT_BLENDSHAPES}[condition], None
+def faces_of(condition: str, size: int) -> Callable[..., SyntheticFaces]:
+    """Renders ``(people, samples, seed=...)`` in the condition space."""
+    if condition != "pca":
+        space = {"openface": OPENFACE_AUS, "arkit": ARKIT_BLENDSHAPES}[condition]
+        return functools.partial(SyntheticFaces, size=size, space=space, pose=0.3)
+    shapes = head_blendshapes(30)
+
+    def render(people: range, samples: int, seed: int) -> SyntheticFaces:
+        # Half of the faces show expressions, all components at work at once; half what a slider shows, a few of them.
+        rng = torch.Generator().manual_seed(seed)
+        whole = shapes.parameters(sample_expressions(samples, rng))
+        few = sample_conditions(shapes.space, samples, rng)
+        conditions = torch.where(torch.rand(samples, 1, generator=rng) < 0.5, whole, few)
+        return SyntheticFaces(
+            people,
+            samples,
+            size,
+            seed,
+            space=shapes.space,
+            expression=shapes.expression,
+            pose=0.3,
+            conditions=conditions,
+        )
+
+    return render
 
 
 def build_objective(
@@ -194,6 +221,7 @@ def build_objective(
         num_residual_blocks=preset.residual_blocks,
         relative=preset.relative,
         initial_attention=preset.initial_attention,
+        color=preset.color,
     )
     head = functools.partial(
         ConvRegressionHead, out_features=space.dim, kernel_size=preset.size // 2**preset.critic_layers
@@ -211,7 +239,6 @@ def build_objective(
         targets=ShuffleTargets(jitter=0.0),
         adversarial=ADVERSARIAL[variant],
         identity=IdentityLoss(synthetic_identity_encoder()) if identity else None,
-        instance_noise=preset.instance_noise,
     )
 
 
@@ -221,7 +248,6 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     torch.set_num_threads(arguments.threads)
     preset, seed = PRESETS[arguments.preset], arguments.seed
-    space, expression = space_of(arguments.condition)
     config = dataclasses.replace(preset.config, seed=seed)
     if arguments.preset == "quick":  # the paper's preset stays in the paper's precision
         config = dataclasses.replace(config, precision=native_precision())
@@ -232,12 +258,12 @@ def main() -> None:
     scenes = arguments.scenes or preset.scenes
     singles = min(preset.unpaired, scenes) if arguments.scenes else preset.unpaired
     print(f"rendering {scenes * preset.expressions + singles} faces (kept for the next run)", flush=True)
-    render = functools.partial(SyntheticFaces, size=preset.size, space=space, expression=expression, pose=0.3)
-    people = preset.identities
+    render, people = faces_of(arguments.condition, preset.size), preset.identities
     pairs = render_pairs(render(range(people), scenes, seed=seed), preset.expressions, seed=seed)
     unpaired = render(range(people, 2 * people), singles, seed=seed + 2)
     held_out = render(range(1_000_000, 1_000_064), 256, seed=seed + 1)
 
+    space = held_out.space
     objective = build_objective(preset, space, arguments.variant, not arguments.no_identity, seed)
     source, current = images_to_float(held_out.images), held_out.conditions
     target = current[torch.randperm(len(current), generator=torch.Generator().manual_seed(seed))]
@@ -259,12 +285,10 @@ def main() -> None:
     if preset.pretraining_steps and not (arguments.output / "checkpoints").exists():
         steps = min(preset.pretraining_steps, config.steps * 2)
         print(f"teaching the critic to read conditions, {steps} batches", flush=True)
-        pretrain_condition_head(
-            objective.critic, everything, steps=steps, instance_noise=preset.instance_noise, seed=seed
-        )
+        pretrain_condition_head(objective.critic, everything, steps=steps, seed=seed)
     trainer.fit(loader, resume=arguments.resume)
     if arguments.reading_steps:
-        print("teaching the critic to read images without noise", flush=True)
+        print("teaching the critic to read once more", flush=True)
         pretrain_condition_head(objective.critic, everything, steps=arguments.reading_steps, seed=seed + 1)
     seconds = time.monotonic() - started
 

@@ -36,6 +36,7 @@ def every_size(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def two_threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(kernels, "PIXELS_A_THREAD", 8)
+    monkeypatch.setattr(kernels, "PIXELS_A_BLOCK", 100)
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     yield

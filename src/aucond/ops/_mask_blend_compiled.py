@@ -1,8 +1,8 @@
 """The blend with its mask terms on a CPU as one compiled pass forward and one backward.
 
-Imported only when the dispatcher first needs it, as numba takes a moment to load. The unit of work is one row of one
-image: what it reads and writes stays in the first-level cache between short loops, each of which touches few enough
-arrays to be vectorised. Sums are formed per row in the dtype and added up in float64 over the rows, so the result
+Imported only when the dispatcher first needs it, as numba takes a moment to load. The unit of work is a block of some
+rows of one image: what it reads and writes stays in the cache between simple loops, each of which touches few enough
+arrays to be vectorised. Sums are formed per block in the dtype and added up in float64 over the blocks, so the result
 depends neither on the number of threads nor on the other images of the batch.
 """
 
@@ -31,7 +31,11 @@ __all__ = ["blend_and_sums", "gradients", "layout_of"]
 PIXELS_A_THREAD = 1 << 15
 """With fewer, calling another thread takes longer than it saves."""
 
-Rows = npt.NDArray[Any]
+PIXELS_A_BLOCK = 1 << 12
+"""With fewer, starting the loops takes longer than running them."""
+
+Pixels = npt.NDArray[Any]
+"""Images as (B, 3, H W), or, for channels_last memory, (B, 1, 3 H W); masks as (B, H W); parts of their rows."""
 
 _compiled = numba.njit(cache=True, nogil=True, error_model="numpy")
 # Sums may be formed in any order, or they could not be vectorised; all else is computed as it is written.
@@ -39,7 +43,7 @@ _sum = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"reasso
 
 
 @_compiled
-def _blend(image: Rows, color: Rows, mask: Rows, out: Rows) -> None:
+def _blend(image: Pixels, color: Pixels, mask: Pixels, out: Pixels) -> None:
     one = mask.dtype.type(1)
     for x in range(mask.size):
         a, step = mask[x], color[x] - image[x]
@@ -49,7 +53,7 @@ def _blend(image: Rows, color: Rows, mask: Rows, out: Rows) -> None:
 
 
 @_sum
-def _squared_steps(row: Rows, other: Rows) -> Any:
+def _squared_steps(row: Pixels, other: Pixels) -> Any:
     total = row.dtype.type(0)
     for x in range(row.size):
         step = other[x] - row[x]
@@ -58,7 +62,7 @@ def _squared_steps(row: Rows, other: Rows) -> Any:
 
 
 @_sum
-def _absolute_steps(row: Rows, other: Rows) -> Any:
+def _absolute_steps(row: Pixels, other: Pixels) -> Any:
     total = row.dtype.type(0)
     for x in range(row.size):
         total += abs(other[x] - row[x])
@@ -66,7 +70,7 @@ def _absolute_steps(row: Rows, other: Rows) -> Any:
 
 
 @_sum
-def _sizes(row: Rows) -> Any:
+def _sizes(row: Pixels) -> Any:
     squares, absolutes = row.dtype.type(0), row.dtype.type(0)
     for x in range(row.size):
         squares += row[x] * row[x]
@@ -75,7 +79,7 @@ def _sizes(row: Rows) -> Any:
 
 
 @_compiled
-def _repeat(row: Rows, times: int, out: Rows) -> None:
+def _repeat(row: Pixels, times: int, out: Pixels) -> None:
     """Each value of a row, written ``times`` times: a mask for pixels whose channels lie side by side."""
     for x in range(row.size):
         for c in range(times):
@@ -84,52 +88,55 @@ def _repeat(row: Rows, times: int, out: Rows) -> None:
 
 @_compiled
 def _forward(
-    image: Rows, color: Rows, mask: Rows, out: Rows, sums: Rows, first: int, last: int, l1: bool
-) -> None:
-    """Rows ``first`` to ``last`` of all images'.
-
-    Images are (B, C, H, W): three planes of W values, or, for channels_last memory, one "plane" of 3 W.
-    """
-    planes, height = image.shape[1], image.shape[2]
-    spread = np.empty(image.shape[3], mask.dtype)
-    for row in range(first, last):
-        b, y = row // height, row % height
-        here = mask[b, y]
+    image: Pixels, color: Pixels, mask: Pixels, out: Pixels, sums: Pixels, width: int, rows: int, l1: bool,
+    first: int, last: int,
+) -> None:  # fmt: skip
+    """Blocks ``first`` to ``last`` of all images', of so many rows of so many pixels each."""
+    planes, pixels, blocks = image.shape[1], mask.shape[1], sums.shape[2]
+    each = 3 if planes == 1 else 1
+    spread = np.empty(each * rows * width, mask.dtype)
+    for unit in range(first, last):
+        b, block = unit // blocks, unit % blocks
+        start, end = block * rows * width, min((block + 1) * rows * width, pixels)
+        whole = mask[b]
+        here = whole[start:end]
         weights = here
-        if planes == 1:
-            _repeat(here, 3, spread)
-            weights = spread
+        if each == 3:
+            weights = spread[: 3 * here.size]
+            _repeat(here, 3, weights)
         for c in range(planes):
-            _blend(image[b, c, y], color[b, c, y], weights, out[b, c, y])
-        below = mask[b, y + 1] if y + 1 < height else here
-        if l1:
-            tv = float(_absolute_steps(here[:-1], here[1:])) + float(_absolute_steps(here, below))
-        else:
-            tv = float(_squared_steps(here[:-1], here[1:])) + float(_squared_steps(here, below))
-        sums[0, b, y] = tv
-        sums[1, b, y], sums[2, b, y] = _sizes(here)
+            part = slice(each * start, each * end)
+            _blend(image[b, c][part], color[b, c][part], weights, out[b, c][part])
+        next_rows = whole[start + width : end + width]  # of the last block one row less
+        above = here[: next_rows.size]
+        tv = float(_absolute_steps(above, next_rows) if l1 else _squared_steps(above, next_rows))
+        for row in range(0, here.size, width):
+            left, right = here[row : row + width - 1], here[row + 1 : row + width]
+            tv += float(_absolute_steps(left, right) if l1 else _squared_steps(left, right))
+        sums[0, b, block] = tv
+        sums[1, b, block], sums[2, b, block] = _sizes(here)
 
 
 @_compiled
-def _for_color(upstream: Rows, mask: Rows, out: Rows) -> None:
+def _for_color(upstream: Pixels, mask: Pixels, out: Pixels) -> None:
     for x in range(mask.size):
         out[x] = upstream[x] * mask[x]
 
 
 @_compiled
-def _for_image(upstream: Rows, mask: Rows, out: Rows) -> None:
+def _for_image(upstream: Pixels, mask: Pixels, out: Pixels) -> None:
     for x in range(mask.size):
         out[x] = upstream[x] - upstream[x] * mask[x]
 
 
 @_compiled
-def _add_product(upstream: Rows, image: Rows, color: Rows, out: Rows) -> None:
+def _add_product(upstream: Pixels, image: Pixels, color: Pixels, out: Pixels) -> None:
     for x in range(out.size):
         out[x] += upstream[x] * (color[x] - image[x])
 
 
 @_compiled
-def _add_sizes(mask: Rows, squares: Any, absolutes: Any, out: Rows) -> None:
+def _add_sizes(mask: Pixels, squares: Any, absolutes: Any, out: Pixels) -> None:
     zero, one = mask.dtype.type(0), mask.dtype.type(1)
     for x in range(out.size):
         a = mask[x]
@@ -138,7 +145,7 @@ def _add_sizes(mask: Rows, squares: Any, absolutes: Any, out: Rows) -> None:
 
 
 @_compiled
-def _pull(here: Rows, other: Rows, weight: Any, l1: bool, out: Rows) -> None:
+def _pull(here: Pixels, other: Pixels, weight: Any, l1: bool, out: Pixels) -> None:
     """Add what the difference to a neighbour wants of ``here``; at ties an absolute value wants nothing."""
     zero, one = here.dtype.type(0), here.dtype.type(1)
     if l1:
@@ -151,48 +158,62 @@ def _pull(here: Rows, other: Rows, weight: Any, l1: bool, out: Rows) -> None:
 
 
 @_compiled
+def _pull_neighbours(whole: Pixels, start: int, width: int, weight: Any, l1: bool, out: Pixels) -> None:
+    """Add what the total variation wants of the block of a mask that begins at pixel ``start``."""
+    end = start + out.size
+    here = whole[start:end]
+    skipped = width if start == 0 else 0
+    _pull(here[skipped:], whole[start + skipped - width : end - width], weight, l1, out[skipped:])
+    below = whole[start + width : end + width]
+    _pull(here[: below.size], below, weight, l1, out[: below.size])
+    for row in range(0, out.size, width):
+        line, total = here[row : row + width], out[row : row + width]
+        _pull(line[1:], line[:-1], weight, l1, total[1:])
+        _pull(line[:-1], line[1:], weight, l1, total[:-1])
+
+
+@_compiled
 def _backward(
-    image: Rows, color: Rows, mask: Rows, upstream: Rows, weights: Rows,
-    d_image: Rows, d_color: Rows, d_mask: Rows, wanted: Rows, first: int, last: int, l1: bool,
+    image: Pixels, color: Pixels, mask: Pixels, upstream: Pixels, weights: Pixels,
+    d_image: Pixels, d_color: Pixels, d_mask: Pixels, wanted: Pixels, blocks: int, width: int, rows: int, l1: bool,
+    first: int, last: int,
 ) -> None:  # fmt: skip
-    """Rows as in ``_forward``; ``wanted``: gradients of image, colour, mask; whether there are upstream, tv, sizes."""
-    planes, height, across = image.shape[1], image.shape[2], image.shape[3]
-    spread, product = np.empty(across, mask.dtype), np.empty(across, mask.dtype)
-    for row in range(first, last):
-        b, y = row // height, row % height
-        here = mask[b, y]
+    """As ``_forward``; ``wanted``: gradients of image, colour, mask; whether there are upstream, tv, sizes."""
+    planes, pixels = image.shape[1], mask.shape[1]
+    each = 3 if planes == 1 else 1
+    spread = np.empty(each * rows * width, mask.dtype)
+    product = np.empty(each * rows * width, mask.dtype)
+    for unit in range(first, last):
+        b, block = unit // blocks, unit % blocks
+        start, end = block * rows * width, min((block + 1) * rows * width, pixels)
+        part, here = slice(each * start, each * end), mask[b][start:end]
         factors = here
-        if planes == 1:
-            _repeat(here, 3, spread)
-            factors = spread
+        if each == 3:
+            factors = spread[: 3 * here.size]
+            _repeat(here, 3, factors)
         if wanted[3]:
             for c in range(planes):
                 if wanted[1]:
-                    _for_color(upstream[b, c, y], factors, d_color[b, c, y])
+                    _for_color(upstream[b, c][part], factors, d_color[b, c][part])
                 if wanted[0]:
-                    _for_image(upstream[b, c, y], factors, d_image[b, c, y])
+                    _for_image(upstream[b, c][part], factors, d_image[b, c][part])
         if not wanted[2]:
             continue
-        total = d_mask[b, y]
+        total = d_mask[b][start:end]
         total[:] = 0
-        if wanted[3] and planes == 1:
-            product[:] = 0
-            _add_product(upstream[b, 0, y], image[b, 0, y], color[b, 0, y], product)
+        if wanted[3] and each == 3:
+            changes = product[: 3 * here.size]
+            changes[:] = 0
+            _add_product(upstream[b, 0][part], image[b, 0][part], color[b, 0][part], changes)
             for x in range(total.size):
-                total[x] = product[3 * x] + product[3 * x + 1] + product[3 * x + 2]
+                total[x] = changes[3 * x] + changes[3 * x + 1] + changes[3 * x + 2]
         elif wanted[3]:
             for c in range(planes):
-                _add_product(upstream[b, c, y], image[b, c, y], color[b, c, y], total)
+                _add_product(upstream[b, c][part], image[b, c][part], color[b, c][part], total)
         if wanted[5]:
             _add_sizes(here, weights[1, b], weights[2, b], total)
         if wanted[4]:
-            weight = weights[0, b]
-            _pull(here[1:], here[:-1], weight, l1, total[1:])
-            _pull(here[:-1], here[1:], weight, l1, total[:-1])
-            if y > 0:
-                _pull(here, mask[b, y - 1], weight, l1, total)
-            if y + 1 < height:
-                _pull(here, mask[b, y + 1], weight, l1, total)
+            _pull_neighbours(mask[b], start, width, weights[0, b], l1, total)
 
 
 def layout_of(*values: Tensor) -> torch.memory_format | None:
@@ -206,8 +227,10 @@ def layout_of(*values: Tensor) -> torch.memory_format | None:
 
 def blend_and_sums(image: Tensor, color: Tensor, attention: Tensor, norm: TVNorm) -> RawTerms:
     """What :func:`~aucond.ops._mask_blend_reference.raw_terms` computes, of tensors that have a layout."""
-    out, sums = torch.empty_like(image), np.empty((3, *attention.shape[::2]))
-    _in_threads(_forward, attention, *_as_rows(image, color, attention, out), sums, l1=norm == "l1")
+    out, (rows, blocks) = torch.empty_like(image), _blocks(attention)
+    sums = np.empty((3, len(attention), blocks))
+    arrays = (*_flat(image, color, attention, out), sums, attention.shape[3], rows, norm == "l1")
+    _in_threads(_forward, attention, arrays)
     tv, squares, absolutes = torch.from_numpy(sums.sum(2)).to(attention.dtype)
     return out, tv, squares, absolutes
 
@@ -228,32 +251,40 @@ def gradients(
             torch.mul(given, factor, out=weight)
     wanted = [grad is not None for grad in found] + [for_blend is not None, for_sums[0] is not None]
     wanted.append(for_sums[1] is not None or for_sums[2] is not None)
-    blocks = [nothing if v is None else v for v in (for_blend, found[0], found[1])]
-    rows = _as_rows(*inputs, *blocks)
+    given_blend, *for_images = _flat(*(nothing if v is None else v for v in (for_blend, found[0], found[1])))
     d_mask = attention if found[2] is None else found[2]
-    _in_threads(
-        _backward, attention, *rows[:4], weights.numpy(), *rows[4:], *_as_rows(d_mask), np.array(wanted),
-        l1=norm == "l1",
+    rows, blocks = _blocks(attention)
+    arrays = (
+        *_flat(*inputs), given_blend, weights.numpy(), *for_images, *_flat(d_mask),
+        np.array(wanted), blocks, attention.shape[3], rows, norm == "l1",
     )  # fmt: skip
+    _in_threads(_backward, attention, arrays)
     return found
 
 
-def _as_rows(*values: Tensor) -> list[Rows]:
-    """The memory of images as (B, 3, H, W) or (B, 1, H, 3 W), of masks as (B, H, W)."""
-    rows = []
+def _flat(*values: Tensor) -> list[Pixels]:
+    """The memory of images and masks as ``Pixels`` says."""
+    found = []
     for value in values:
         value = value.detach()
         if value.shape[1] == 1:
-            rows.append(value.squeeze(1).numpy())
+            found.append(value.flatten(1).numpy())
         elif value.is_contiguous():
-            rows.append(value.numpy())
+            found.append(value.flatten(2).numpy())
         else:
-            rows.append(value.permute(0, 2, 3, 1).flatten(2).unsqueeze(1).numpy())
-    return rows
+            found.append(value.permute(0, 2, 3, 1).flatten(1).unsqueeze(1).numpy())
+    return found
 
 
-def _in_threads(kernel: Callable[..., None], attention: Tensor, *arrays: Rows, l1: bool) -> None:
-    """Run a kernel over all rows, shared among as many threads as torch has."""
-    rows = attention.shape[0] * attention.shape[2]
-    count = max(1, min(torch.get_num_threads(), rows, attention.numel() // PIXELS_A_THREAD))
-    run_shares(count, lambda i: kernel(*arrays, rows * i // count, rows * (i + 1) // count, l1))
+def _blocks(attention: Tensor) -> tuple[int, int]:
+    """The rows of a block, and the blocks of an image."""
+    height, width = attention.shape[2:]
+    rows = min(height, max(1, PIXELS_A_BLOCK // width))
+    return rows, -(-height // rows)
+
+
+def _in_threads(kernel: Callable[..., None], attention: Tensor, arrays: Sequence[Any]) -> None:
+    """Run a kernel over all blocks, shared among as many threads as torch has."""
+    units = len(attention) * _blocks(attention)[1]
+    count = max(1, min(torch.get_num_threads(), units, attention.numel() // PIXELS_A_THREAD))
+    run_shares(count, lambda i: kernel(*arrays, units * i // count, units * (i + 1) // count))

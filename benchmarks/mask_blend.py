@@ -1,7 +1,8 @@
 """The blend with total variation and norm of its mask: plain functions, torch.compile of them, and ours.
 
 Forward, backward and both, over image sizes and batches; seconds, bytes that have to be moved over the measured copy
-bandwidth (1 is the limit), peak memory; a JSON file and a plot.
+bandwidth (1 is the limit), peak memory; a JSON file and a plot. On a CPU everything is measured twice: with freed
+memory given back to the system, as a process has it, and kept, as ``Trainer.fit`` has it.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from torch._functorch import config as functorch_config
 
 from aucond.losses import attention_l1_loss, attention_l2_loss, attention_tv_loss
 from aucond.ops import mask_blend_with_tv
+from aucond.train.memory import kept_memory
 
 Terms = tuple[Tensor, Tensor, Tensor, Tensor]
 Blend = Callable[[Tensor, Tensor, Tensor], Terms]
@@ -86,7 +88,9 @@ def with_compiler(blends: dict[str, Blend], inputs: list[Tensor], upstream: Tens
     return {**blends, "compiled": compiled}
 
 
-def measure(size: int, batch: int, options: argparse.Namespace, bandwidth: float) -> list[dict[str, Any]]:
+def measure(
+    size: int, batch: int, options: argparse.Namespace, bandwidth: float, kept: bool
+) -> list[dict[str, Any]]:
     """All phases of all blends at one size."""
     device, dtype = torch.device(options.device), DTYPES[options.dtype]
     layout = torch.channels_last if options.channels_last else torch.contiguous_format
@@ -114,6 +118,7 @@ def measure(size: int, batch: int, options: argparse.Namespace, bandwidth: float
                 {
                     "size": size,
                     "batch": batch,
+                    "memory_kept": kept,
                     "phase": phase,
                     "blend": name,
                     "milliseconds": 1e3 * duration,
@@ -128,6 +133,7 @@ def measure(size: int, batch: int, options: argparse.Namespace, bandwidth: float
 
 def plot(rows: list[dict[str, Any]], info: dict[str, Any], path: Path) -> None:
     """Speed-up over the plain functions, forward and backward together, against the number of pixels."""
+    memory_kept = any(row["memory_kept"] for row in rows)
     try:
         from matplotlib.figure import Figure
     except ImportError:
@@ -139,7 +145,7 @@ def plot(rows: list[dict[str, Any]], info: dict[str, Any], path: Path) -> None:
         found = sorted(
             (r["batch"] * r["size"] ** 2, r["speedup"])
             for r in rows
-            if r["blend"] == name and r["phase"] == "both"
+            if (r["blend"], r["phase"], r["memory_kept"]) == (name, "both", memory_kept)
         )
         if found:
             axes.plot(*zip(*found, strict=True), marker="o", color=color, label=name)
@@ -147,7 +153,10 @@ def plot(rows: list[dict[str, Any]], info: dict[str, Any], path: Path) -> None:
     axes.set_xlabel("mask pixels in the batch")
     axes.set_ylabel("times faster than eager")
     axes.set_ylim(bottom=0)
-    axes.set_title(f"Blend, total variation and norm, forward and backward\n{info['device']}", fontsize=10)
+    memory = ", freed memory kept" if memory_kept else ""
+    axes.set_title(
+        f"Blend, total variation and norm, forward and backward\n{info['device']}{memory}", fontsize=10
+    )
     axes.grid(alpha=0.25)
     axes.legend()
     figure.savefig(path, dpi=150)
@@ -171,11 +180,12 @@ def main() -> None:
     most = options.most_pixels or (2**26 if device.type == "cuda" else 2**22)
     info = environment(device, options.quick)
     bandwidth = copy_bandwidth(device, options.quick)
+    chosen = [(size, batch) for size in sizes for batch in batches if batch * size**2 <= most]
     rows = []
-    for size in sizes:
-        for batch in batches:
-            if batch * size**2 <= most:
-                rows += measure(size, batch, options, bandwidth)
+    for keep in (False, True) if device.type == "cpu" else (False,):
+        with kept_memory(keep) as kept:
+            if kept == keep:  # not every system can be told
+                rows += [row for one in chosen for row in measure(*one, options, bandwidth, kept)]
     print(table(rows))
     layout = "channels_last" if options.channels_last else "contiguous"
     results = {

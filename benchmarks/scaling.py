@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from figures import draw_scaling
 from measuring import environment, parser, prepare, save, seconds_of, table
 from variants import CYCLE, Setting, Variant
 from workers import Worker
@@ -172,7 +173,7 @@ def main() -> None:
     if device.type == "cpu":
         results["two_processes"] = two_processes(options)
         print("\n", results["two_processes"])
-    save("scaling", results, options)
+    draw_scaling(results, save("scaling", results, options).with_suffix(".png"))
 
 
 if __name__ == "__main__":

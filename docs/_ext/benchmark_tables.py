@@ -24,7 +24,7 @@ def train_step_rows(results: dict[str, Any]) -> Rows:
             rows.append(
                 {
                     "Size": f"{one['size']} px, batch {one['batch']}",
-                    "Steps": name,
+                    "Steps": name.replace("_", ", ", 1).replace("_", " "),
                     "Generator forward": seconds(v["generator_forward"]),
                     "Critic step": seconds(v["critic_step"]),
                     "Generator step": seconds(v["generator_step"]),
@@ -34,6 +34,7 @@ def train_step_rows(results: dict[str, Any]) -> Rows:
                     "GFLOP/image, cycle": f"{v['flops_cycle'] / 1e9:.1f}",
                     "Share of matrix rate": f"{v['share_of_rate_cycle']:.0%}",
                     "Peak memory": f"{v['memory_over_start'] / 2**30:.2f} GiB",
+                    "Of published": times(v["memory_ratio"]),
                 }
             )
     return rows
@@ -44,7 +45,7 @@ def projection_rows(results: dict[str, Any]) -> Rows:
     return [
         {
             "Size": f"{one['size']} px, batch {one['batch']}",
-            "Steps": name,
+            "Steps": name.replace("_", ", ", 1).replace("_", " "),
             "Cycle 5:1": seconds(v.get("steady_cycle", v["cycle"])),
             "The paper's training": f"{v['paper_training_hours']:.3g} hours",
         }
@@ -54,10 +55,12 @@ def projection_rows(results: dict[str, Any]) -> Rows:
 
 
 def mask_blend_rows(results: dict[str, Any]) -> Rows:
-    """Forward and backward together, per size and batch."""
+    """Forward and backward together, per size and batch; on a CPU with freed memory kept and given back."""
+    on_cpu = results["environment"]["device_type"] == "cpu"
     return [
         {
             "Images": f"{row['batch']} x {row['size']} px",
+            **({"Freed memory": "kept" if row["memory_kept"] else "given back"} if on_cpu else {}),
             "Blend": row["blend"],
             "Milliseconds": f"{row['milliseconds']:.3g}",
             "Against eager": times(row["speedup"]),

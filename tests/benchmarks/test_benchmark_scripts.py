@@ -26,6 +26,7 @@ SCRIPTS = [
     "train_step",
 ]
 MORE = {"mask_blend": ["--no-compile"]}
+WITH_A_PLOT = {"mask_blend", "scaling", "train_step"}
 
 
 def run(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -52,6 +53,7 @@ def test_a_quick_run_writes_finite_figures_that_the_documentation_can_show(
     ran = run(script, "--quick", "--threads", "1", "--output", str(tmp_path), *MORE.get(script, []))
     assert ran.returncode == 0, ran.stderr[-3000:]
     [path] = tmp_path.glob("*.json")
+    assert path.with_suffix(".png").exists() == (script in WITH_A_PLOT)
     assert path.stem == f"{script}_cpu" and path.stem in results.COMMANDS
     found = json.loads(path.read_text(encoding="utf-8"))
     assert found["environment"]["quick"] is True and found["environment"]["torch"] == torch.__version__

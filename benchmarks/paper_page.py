@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from paper_data import CLASSES, DETECTOR_CORRELATION
+from paper_data import CLASSES, DETECTOR_CORRELATION, FIT_NOISE
 from paper_findings import findings, goals, mean
 from paper_published import NAMES, PUBLISHED
 
@@ -47,10 +47,14 @@ def page(report: Mapping[str, Any], full: Mapping[str, Any] | None = None) -> st
         "The papers' figures are from photographs, other networks and days on a GPU: compare the order of the systems "
         "and the ratios, not the sizes.",
         "## What is compared",
-        "All systems see the same pictures and train for as many steps with networks of one size; only the "
-        "annotation, the losses and the use of exact pairs differ. The faces move in 43 ARKit units; an ideal coder's "
+        "All systems see the same pictures and train for as many steps with networks of one size; the annotation, "
+        "the losses, the use of exact pairs and the noise that GANimation's critic sees differ. The faces move in 43 "
+        "ARKit units; an ideal coder's "
         f"17 action units reproduce {explains['action_units']:.1%} of their squared deformation (expressions and "
-        f"speech), SliderGAN's 30 + 10 blendshape parameters {explains['blendshapes']:.1%}.",
+        f"speech), SliderGAN's 30 + 10 blendshape parameters {explains['blendshapes']:.1%}. As in the paper, these are "
+        "what a regularised fit to a face's 68 landmarks finds without knowing the person. The landmarks are exact; "
+        f"the fit expects errors of {FIT_NOISE:.0%} of the inter-ocular distance; what no landmark shows stays near 0. "
+        "An edit goes from the fit of its source to the fit of its true picture.",
         "*AUs as a detector reads them*: noise brings the correlation of each unit with the truth to "
         f"{DETECTOR_CORRELATION:.2f}, our assumption about a good detector "
         f"(reached here: {report['detector_correlation']:.2f}).",

@@ -24,24 +24,39 @@ SHORTEST = 0.25
 
 
 @dataclass(frozen=True, eq=False)
-class Trials:
-    """The edits all systems are asked for, and the judges that had no part in any training."""
+class Task:
+    """Edits as one annotation writes them: conditions before and after."""
 
-    expressions: Edits
-    speech: Edits
-    discrete: Edits
+    source: Tensor
+    current: Tensor
+    target: Tensor
+    truth: Tensor
+
+    @classmethod
+    def of(cls, edits: Edits, annotation: Annotation) -> Task:
+        """Write edits down in an annotation."""
+        current, target = annotation.annotate(edits.current), annotation.annotate(edits.target)
+        return cls(edits.source, current, target, edits.truth)
+
+
+@dataclass(frozen=True, eq=False)
+class Trials:
+    """The edits that systems of one annotation are asked for, and the judges that had no part in any training."""
+
+    expressions: Task
+    speech: Task
+    discrete: Task
     classes: Tensor
     classifier: nn.Module
     encoder: IdentityEncoder
 
 
 @torch.inference_mode()
-def edited(generator: AttentionGenerator, edits: Edits, annotation: Annotation) -> tuple[Tensor, Tensor]:
+def edited(generator: AttentionGenerator, task: Task) -> tuple[Tensor, Tensor]:
     """The edits (M, 3, H, W) and their masks."""
-    current, target = annotation.annotate(edits.current), annotation.annotate(edits.target)
     outputs = [
         generator.edit(*part)
-        for part in zip(edits.source.split(50), target.split(50), current.split(50), strict=True)
+        for part in zip(task.source.split(50), task.target.split(50), task.current.split(50), strict=True)
     ]
     return torch.cat([o.image for o in outputs]), torch.cat([o.attention for o in outputs])
 
@@ -63,18 +78,14 @@ def ied(a: Tensor, b: Tensor) -> float:
     return float(image_euclidean_distance(a, b, per_pixel=True, reduction="mean"))
 
 
-def score(
-    generator: AttentionGenerator, critic: PatchCritic, annotation: Annotation, trials: Trials
-) -> dict[str, float]:
+def score(generator: AttentionGenerator, critic: PatchCritic, trials: Trials) -> dict[str, float]:
     """Every figure of the tables for one trained system."""
     generator.eval()
     critic.eval()
-    images, masks = edited(generator, trials.expressions, annotation)
-    spoken, _ = edited(generator, trials.speech, annotation)
-    discrete, _ = edited(generator, trials.discrete, annotation)
-    current, target = (
-        annotation.annotate(units) for units in (trials.expressions.current, trials.expressions.target)
-    )
+    images, masks = edited(generator, trials.expressions)
+    spoken, _ = edited(generator, trials.speech)
+    discrete, _ = edited(generator, trials.discrete)
+    current, target = trials.expressions.current, trials.expressions.target
     return {
         "ied": ied(images, trials.expressions.truth),
         "ied_speech": ied(spoken, trials.speech.truth),
@@ -91,7 +102,7 @@ def score(
 def references(trials: Trials) -> dict[str, dict[str, float]]:
     """The same figures of doing nothing, and of the truth itself."""
 
-    def figures(pick: Callable[[Edits], Tensor]) -> dict[str, float]:
+    def figures(pick: Callable[[Task], Tensor]) -> dict[str, float]:
         expressions = pick(trials.expressions)
         return {
             "ied": ied(expressions, trials.expressions.truth),

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-from paper_data import Annotation, Faces
+from paper_data import Faces
 from paper_scores import Trials
 
 from aucond import (
     AttentionGenerator,
+    ConditionSpace,
     ConvRegressionHead,
     GANimation,
     GANimationWeights,
@@ -54,6 +56,7 @@ class Preset:
     seeds: int
     pretraining_steps: int
     instance_noise: float
+    """On what GANimation's critic sees: without pairs its generator needs it. SliderGAN's has none, as published."""
     conditioning: Literal["film", "planes"]
     relative: bool
     initial_attention: float | None
@@ -68,26 +71,26 @@ PRESETS = {
         batch_size=16,
         base_channels=12,
         residual_blocks=2,
-        critic_channels=16,
+        critic_channels=24,
         critic_layers=4,
-        identities=200,
-        scenes=2000,
+        identities=1500,
+        scenes=5000,
         test_scenes=120,
         speech_sequences=10,
         speech_frames=24,
         seeds=3,
-        pretraining_steps=1200,
+        pretraining_steps=2500,
         instance_noise=0.2,
         conditioning="planes",
         relative=True,
         initial_attention=0.1,
         ganimation=GANimationWeights.small_faces(),
-        slidergan=SliderGANWeights.small_faces(),
+        slidergan=dataclasses.replace(SliderGANWeights.small_faces(), expression=50.0),
         config=TrainerConfig(
-            steps=1600,
-            critic_steps_per_generator_step=2,
-            learning_rate=4e-4,
-            critic_learning_rate=8e-4,
+            steps=1400,
+            critic_steps_per_generator_step=1,
+            learning_rate=1e-3,
+            critic_learning_rate=4e-4,
             ema_decay=0.99,
             checkpoint_every=400,
             log_every=50,
@@ -100,24 +103,24 @@ PRESETS = {
         residual_blocks=6,
         critic_channels=64,
         critic_layers=6,
-        identities=2000,
-        scenes=20_000,
+        identities=10_000,
+        scenes=40_000,
         test_scenes=500,
         speech_sequences=40,
         speech_frames=60,
         seeds=3,
-        pretraining_steps=4000,
-        instance_noise=0.1,
+        pretraining_steps=20_000,
+        instance_noise=0.2,
         conditioning="planes",
         relative=True,
         initial_attention=0.1,
         ganimation=GANimationWeights.small_faces(),
-        slidergan=SliderGANWeights.small_faces(),
+        slidergan=dataclasses.replace(SliderGANWeights.small_faces(), expression=50.0),
         config=TrainerConfig(
-            steps=60_000,
-            critic_steps_per_generator_step=2,
-            learning_rate=2e-4,
-            critic_learning_rate=4e-4,
+            steps=40_000,
+            critic_steps_per_generator_step=1,
+            learning_rate=4e-4,
+            critic_learning_rate=2e-4,
             precision="bfloat16",
             checkpoint_every=5000,
             log_every=200,
@@ -131,12 +134,13 @@ class Study:
     """Everything the runs share: training faces, annotations, trials."""
 
     faces: Faces
-    action_units: Annotation
-    blendshapes: Annotation
+    action_units: ConditionSpace
+    blendshapes: ConditionSpace
     exact: torch.Tensor
     detected: torch.Tensor
     parameters: torch.Tensor
-    trials: Trials
+    trials_of_units: Trials
+    trials_of_blendshapes: Trials
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,19 +150,23 @@ class Annotated:
     images: torch.Tensor
     conditions: torch.Tensor
     identities: torch.Tensor
-    space: Any
+    space: ConditionSpace
+
+
+def is_slider(system: str) -> bool:
+    """Whether a system is SliderGAN, and annotated with blendshape parameters."""
+    return system.startswith("slidergan")
 
 
 def build(system: str, preset: Preset, study: Study, seed: int) -> tuple[Any, Any]:
     """The objective of a system, and its batches."""
-    slider = system.startswith("slidergan")
-    annotation = study.blendshapes if slider else study.action_units
+    space = study.blendshapes if is_slider(system) else study.action_units
     conditions = {"ganimation": study.exact, "ganimation_detector": study.detected}.get(
         system, study.parameters
     )
     torch.manual_seed(seed)
     generator = AttentionGenerator(
-        annotation.space,
+        space,
         base_channels=preset.base_channels,
         num_residual_blocks=preset.residual_blocks,
         conditioning=preset.conditioning,
@@ -167,7 +175,7 @@ def build(system: str, preset: Preset, study: Study, seed: int) -> tuple[Any, An
     )
     head = functools.partial(
         ConvRegressionHead,
-        out_features=annotation.space.dim,
+        out_features=space.dim,
         kernel_size=preset.size // 2**preset.critic_layers,
     )
     critic = PatchCritic(
@@ -176,13 +184,16 @@ def build(system: str, preset: Preset, study: Study, seed: int) -> tuple[Any, An
         num_layers=preset.critic_layers,
         negative_slope=0.2,
     )
-    known = Annotated(study.faces.images, conditions, study.faces.identities, annotation.space)
+    known = Annotated(study.faces.images, conditions, study.faces.identities, space)
     unpaired = TensorLoader(known, preset.batch_size, seed=seed)
-    noise = preset.instance_noise
-    if not slider:
+    if not is_slider(system):
         targets = ShuffleTargets(jitter=0.0)
         objective: Any = GANimation(
-            generator, critic, weights=preset.ganimation, targets=targets, instance_noise=noise
+            generator,
+            critic,
+            weights=preset.ganimation,
+            targets=targets,
+            instance_noise=preset.instance_noise,
         )
         return objective, unpaired
     objective = SliderGAN(
@@ -191,13 +202,12 @@ def build(system: str, preset: Preset, study: Study, seed: int) -> tuple[Any, An
         weights=preset.slidergan,
         adversarial=Wasserstein() if system == "slidergan_wgp" else RelativisticAverage(),
         identity=None if system.endswith("without_identity") else IdentityLoss(synthetic_identity_encoder()),
-        instance_noise=noise,
     )
     if system.endswith("without_pairs"):
         return objective, unpaired
     faces = study.faces
     pairs = ExactPairs(
-        faces.images, conditions, faces.groups, space=annotation.space, identities=faces.identities, seed=seed
+        faces.images, conditions, faces.groups, space=space, identities=faces.identities, seed=seed
     )
     loader = make_loader(pairs, preset.batch_size, seed=seed)
     return objective, PairedPhases(loader, unpaired, paired_steps=preset.config.steps // 3, seed=seed)

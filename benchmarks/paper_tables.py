@@ -27,12 +27,14 @@ from typing import Any
 import torch
 from paper_data import (
     CLASSES,
+    Annotation,
     action_units,
     blendshape_parameters,
     correlation,
     discrete_edits,
     discrete_units,
     disturbed,
+    explained,
     expression_edits,
     other_faces,
     speech_edits,
@@ -40,8 +42,8 @@ from paper_data import (
     training_faces,
 )
 from paper_page import write_page, write_text
-from paper_scores import Trials, references, score
-from paper_systems import PRESETS, SYSTEMS, Preset, Study, build
+from paper_scores import Task, Trials, references, score
+from paper_systems import PRESETS, SYSTEMS, Preset, Study, build, is_slider
 
 from aucond import Trainer, labels, pretrain_condition_head
 from aucond.data import PairedPhases
@@ -91,20 +93,27 @@ def prepare(preset: Preset) -> Study:
     """Render the faces, annotate them, train the judge of Table 2 on the truth."""
     faces = training_faces(preset.identities, preset.scenes, preset.size, seed=0)
     held_out = other_faces(1_000_000, preset.test_scenes, preset.size, seed=1)
-    units, shapes = action_units(), blendshape_parameters()
-    exact = units.annotate(faces.units)
+    sequences = min(preset.speech_sequences, preset.test_scenes)
+    expressions = expression_edits(held_out, seed=1)
+    spoken = speech_edits(held_out, sequences, preset.speech_frames, seed=2)
     discrete, classes = discrete_edits(held_out)
-    trials = Trials(
-        expression_edits(held_out, seed=1),
-        speech_edits(
-            held_out, min(preset.speech_sequences, preset.test_scenes), preset.speech_frames, seed=2
-        ),
-        discrete,
-        classes,
-        classifier_of_truth(preset),
-        synthetic_identity_encoder(),
+    judges = (classes, classifier_of_truth(preset), synthetic_identity_encoder())
+
+    def trials(annotation: Annotation) -> Trials:
+        return Trials(*(Task.of(edits, annotation) for edits in (expressions, spoken, discrete)), *judges)
+
+    units, shapes = action_units(), blendshape_parameters()
+    exact = units.annotate(faces.expressions)
+    return Study(
+        faces=faces,
+        action_units=units.space,
+        blendshapes=shapes.space,
+        exact=exact,
+        detected=disturbed(exact, seed=3),
+        parameters=shapes.annotate(faces.expressions),
+        trials_of_units=trials(units),
+        trials_of_blendshapes=trials(shapes),
     )
-    return Study(faces, units, shapes, exact, disturbed(exact, seed=3), shapes.annotate(faces.units), trials)
 
 
 def classifier_of_truth(preset: Preset) -> torch.nn.Module:
@@ -130,16 +139,16 @@ def run(system: str, preset: Preset, study: Study, seed: int, folder: Path) -> d
     if preset.pretraining_steps and not (folder / "checkpoints").exists():
         pretrain_condition_head(
             objective.critic,
-            batches if not isinstance(batches, PairedPhases) else batches.unpaired,
+            batches.unpaired if isinstance(batches, PairedPhases) else batches,
             steps=preset.pretraining_steps,
-            instance_noise=preset.instance_noise,
+            instance_noise=objective.instance_noise,
             seed=seed,
         )
     trainer.fit(batches, resume=True)
     seconds = time.monotonic() - started
-    annotation = study.blendshapes if system.startswith("slidergan") else study.action_units
     generator: Any = trainer.ema.cpu()
-    result = score(generator, objective.critic.cpu(), annotation, study.trials)
+    trials = study.trials_of_blendshapes if is_slider(system) else study.trials_of_units
+    result = score(generator, objective.critic.cpu(), trials)
     result["seconds"] = round(seconds, 1)
     write_text(scores, json.dumps(result, indent=2) + "\n")
     return result
@@ -189,14 +198,15 @@ def write_report(
     runs: dict[str, list[dict[str, float]]], preset: Preset, study: Study, arguments: argparse.Namespace
 ) -> None:
     """Write the JSON file and the page."""
+    true = study.faces.expressions.units
     report = {
         "preset": arguments.preset,
         "settings": json.loads(json.dumps(dataclasses.asdict(preset))),
         "runs": runs,
-        "references": references(study.trials),
+        "references": references(study.trials_of_units),
         "annotation_explains": {
-            "action_units": study.action_units.explained,
-            "blendshapes": study.blendshapes.explained,
+            "action_units": explained(study.exact, study.action_units, true),
+            "blendshapes": explained(study.parameters, study.blendshapes, true),
         },
         "detector_correlation": float(correlation(study.detected, study.exact).mean()),
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU",

@@ -54,18 +54,47 @@ def test_speech_is_smooth_silent_at_first_and_stays_in_range():
     assert not said[..., brows].any()
 
 
+def shown(units):
+    """Expressions of one frontal face per row of units."""
+    faces = paper_data.other_faces(0, 1, 32, seed=0)
+    return paper_data.expressions_of(faces, torch.zeros(len(units), dtype=torch.int64), units)
+
+
 def test_an_ideal_coder_finds_action_units_again():
     strength = 0.5 * sample_conditions(OPENFACE_AUS, 30, torch.Generator().manual_seed(1))
     units = (strength @ expression_matrix(OPENFACE_AUS))[:, paper_data._COLUMNS]
     assert units.max() <= 1
-    annotation = paper_data.action_units()
-    found = annotation.annotate(units)
+    found = paper_data.action_units().annotate(shown(units))
     OPENFACE_AUS.validate(found)
     metric = head_blendshapes(30, speech=10).metric
     true = (strength @ expression_matrix(OPENFACE_AUS)).double()
     rest = true - (found @ expression_matrix(OPENFACE_AUS)).double()
     assert (rest @ metric * rest).sum() < 1e-3 * (true @ metric * true).sum()
-    assert 0.3 < annotation.explained < paper_data.blendshape_parameters().explained <= 1
+    assert paper_data.explained(found, OPENFACE_AUS, units) > 0.999
+
+
+def test_blendshapes_are_fitted_to_the_landmarks():
+    annotation = paper_data.blendshape_parameters()
+    units = sample_conditions(paper_data.UNITS, 24, torch.Generator().manual_seed(3))
+    units[0] = 0
+    seen = shown(units)
+    found = annotation.annotate(seen)
+    annotation.space.validate(found)
+    assert annotation.space == head_blendshapes(30, speech=10).space
+    # Much of the deformation comes back, from landmarks alone, and a neutral face is read as nearly neutral.
+    assert 0.5 < paper_data.explained(found, annotation.space, units) < 1
+    assert found[0].norm() < 0.5 * found[1:].norm(dim=1).mean()
+    # The size of the picture does not matter.
+    assert seen.landmarks.min() > 0 and seen.landmarks.max() < 1
+
+
+def test_explained_by_hand():
+    shapes = head_blendshapes(30, speech=10)
+    units = sample_conditions(paper_data.UNITS, 5, torch.Generator().manual_seed(4))
+    nothing = torch.zeros(5, shapes.space.dim)
+    assert paper_data.explained(nothing, shapes.space, units) == pytest.approx(0)
+    exact = shapes.parameters(paper_data.units_to_head(units), clip=False)
+    assert 0.8 < paper_data.explained(exact, shapes.space, units) < 1
 
 
 def test_disturbed_units_have_the_assumed_correlation_and_stay_in_range():

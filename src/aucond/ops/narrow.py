@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from aucond.ops._eager_cpu import eager_channels_last
+
 __all__ = ["NarrowConv2d", "narrow_pays"]
 
 MOST_OUTPUTS = 8
@@ -45,18 +47,10 @@ class NarrowConv2d(nn.Conv2d):
 
 def narrow_pays(features: Tensor, weight: Tensor) -> bool:
     """Whether this convolution of features (B, C, H, W) is faster four pixels at a time."""
-    tracing: bool = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
-    if torch.compiler.is_compiling() or tracing or torch.is_autocast_enabled("cpu"):
-        return False
-    if not (features.device.type == weight.device.type == "cpu" and features.dim() == 4):
-        return False
-    if weight.dtype not in (torch.float32, torch.float64) or features.dtype != weight.dtype:
-        return False
     return (
-        features.shape[1] == weight.shape[1]
+        eager_channels_last(features, weight)
         and weight.shape[0] <= MOST_OUTPUTS
         and features.shape[2] % 2 == features.shape[3] % 2 == 0
-        and all(v.is_contiguous(memory_format=torch.channels_last) for v in (features, weight))
     )
 
 

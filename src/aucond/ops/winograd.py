@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from aucond.ops._eager_cpu import eager_channels_last
+
 __all__ = ["WinogradConv2d", "winograd_pays"]
 
 TILE = 4
@@ -72,20 +74,13 @@ class WinogradConv2d(nn.Conv2d):
 
 def winograd_pays(features: Tensor, weight: Tensor) -> bool:
     """Whether this 3x3 convolution of features (B, C, H, W) is faster by Winograd's algorithm."""
-    tracing: bool = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
-    if torch.compiler.is_compiling() or tracing or torch.is_autocast_enabled("cpu"):
-        return False
-    if not (features.device.type == weight.device.type == "cpu" and features.dim() == 4):
-        return False
-    if weight.dtype not in (torch.float32, torch.float64) or features.dtype != weight.dtype:
+    if not eager_channels_last(features, weight):
         return False
     outputs, inputs = weight.shape[:2]
-    batch, channels, height, width = features.shape
+    batch, _, height, width = features.shape
     return (
-        channels == inputs
-        and inputs * outputs >= LEAST_CHANNELS * (inputs + outputs)
+        inputs * outputs >= LEAST_CHANNELS * (inputs + outputs)
         and batch * -(-height // TILE) * -(-width // TILE) >= LEAST_TILES
-        and all(v.is_contiguous(memory_format=torch.channels_last) for v in (features, weight))
     )
 
 

@@ -86,3 +86,14 @@ def test_a_wrong_shape_is_named() -> None:
 
 def test_it_is_exported() -> None:
     assert aucond.ops.instance_norm is instance_norm
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_weights_of_another_length_are_refused_in_any_layout(layout):
+    features = torch.rand(2, 4, 3, 3).contiguous(memory_format=layout)
+    with pytest.raises(
+        ValueError, match=r"weight: expected a floating tensor of shape \(4,\), got .* \(1,\)"
+    ):
+        instance_norm(features, torch.ones(1), torch.zeros(4))
+    with pytest.raises(ValueError, match=r"bias: expected a floating tensor of shape \(4,\), got .* \(1,\)"):
+        instance_norm(features, torch.ones(4), torch.zeros(1))

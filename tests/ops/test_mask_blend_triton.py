@@ -160,6 +160,19 @@ def test_second_derivatives_are_the_references(device):
         torch.testing.assert_close(mine, other, rtol=1e-4, atol=1e-4)
 
 
+def test_inputs_that_depend_on_each_other(device):
+    image = inputs(device)[0].detach().requires_grad_()
+
+    def blended(backend):
+        terms = mask_blend_with_tv(image, (2 * image).tanh(), image.mean(1, True).sigmoid(), backend=backend)
+        return terms.image.square().sum() + terms.tv.sum()
+
+    expected = torch.autograd.grad(blended("reference"), image)
+    for create_graph in (False, True):
+        found = torch.autograd.grad(blended("triton"), image, create_graph=create_graph)
+        torch.testing.assert_close(found[0].detach(), expected[0], rtol=1e-4, atol=1e-5)
+
+
 def test_same_bits_every_time(device):
     values = inputs(device, batch=3, height=50, width=50)
     first, second = (mask_blend_with_tv(*values, backend="triton") for _ in range(2))

@@ -92,3 +92,8 @@ def test_a_wrong_number_of_channels_is_torchs_error() -> None:
     layer, _ = layer_and_input((3, 4), 7, (1, 8, 8))
     with pytest.raises(RuntimeError, match="channels"):
         layer(torch.zeros(1, 5, 8, 8, dtype=torch.float64))
+
+
+def test_even_kernels_are_refused():
+    with pytest.raises(ValueError, match="kernel_size: expected an odd number, got 6"):
+        NarrowConv2d(8, 4, 6)

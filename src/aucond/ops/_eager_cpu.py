@@ -5,16 +5,21 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["eager_channels_last"]
+__all__ = ["eager_channels_last", "is_followed"]
+
+
+def is_followed() -> bool:
+    """Whether a compiler, an exporter or a transform of torch.func follows the operations: it knows torch's own."""
+    tracing: bool = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+    return torch.compiler.is_compiling() or tracing or torch._C._are_functorch_transforms_active()
 
 
 def eager_channels_last(features: Tensor, weight: Tensor) -> bool:
     """Whether features (B, C, H, W) meet a weight (O, C, K, K) eagerly on a CPU, in full precision and channels_last.
 
-    Compilers, exporters and autocast see torch's own operation, which they know.
+    Compilers, exporters, transforms and autocast see torch's own operation, which they know.
     """
-    tracing: bool = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
-    if torch.compiler.is_compiling() or tracing or torch.is_autocast_enabled("cpu"):
+    if is_followed() or torch.is_autocast_enabled("cpu"):
         return False
     return (
         features.device.type == weight.device.type == "cpu"

@@ -8,14 +8,15 @@ at a time, so that the one scratch buffer they share, and what they have just re
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import cache
+from functools import cache, partial
 from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from aucond.ops._mask_blend_reference import RawTerms, TVNorm, differentiate
+from aucond.ops._mask_blend_reference import RawTerms, TVNorm, raw_terms
+from aucond.ops._second_order import differentiable_gradients
 
 __all__ = ["raw_terms_cpu"]
 
@@ -45,7 +46,8 @@ class _RawTerms(torch.autograd.Function):
     def backward(ctx: Any, *upstream: Tensor | None) -> tuple[Tensor | None, ...]:
         needs = ctx.needs_input_grad[:3]
         if torch.is_grad_enabled():  # Somebody wants to differentiate the result again.
-            found = differentiate(ctx.saved_tensors, ctx.norm, False, upstream, needs)
+            terms = partial(raw_terms, norm=ctx.norm)
+            found = differentiable_gradients(terms, ctx.saved_tensors, upstream, needs)
         else:
             found = _first_gradients(ctx.saved_tensors, ctx.norm, upstream, needs)
         return (*found, None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
 import torch
@@ -11,7 +10,7 @@ from torch import Tensor
 from aucond.losses._reduce import in_float
 from aucond.losses.attention import attention_tv_loss
 
-__all__ = ["RawTerms", "TVNorm", "blend", "differentiate", "raw_terms"]
+__all__ = ["RawTerms", "TVNorm", "blend", "raw_terms"]
 
 TVNorm: TypeAlias = Literal["l2", "l1"]
 
@@ -35,22 +34,3 @@ def raw_terms(
     values = in_float(attention).flatten(1)
     tv = attention_tv_loss(attention, norm, "none")
     return blend(image, color, attention), tv, values.square().sum(1), values.abs().sum(1)
-
-
-def differentiate(
-    inputs: Sequence[Tensor],
-    norm: TVNorm,
-    logits: bool,
-    upstream: Sequence[Tensor | None],
-    needs: Sequence[bool],
-) -> list[Tensor | None]:
-    """Gradients of :func:`raw_terms` that have a graph of their own, for second and higher derivatives."""
-    image, color, attention = inputs
-    outputs = raw_terms(image, color, attention, norm, logits)
-    pairs = [(o, g) for o, g in zip(outputs, upstream, strict=True) if g is not None and o.requires_grad]
-    wanted = [value for value, need in zip(inputs, needs, strict=True) if need]
-    found: list[Tensor | None] = [None] * len(wanted)
-    if pairs:
-        ends, grads = [o for o, _ in pairs], [g for _, g in pairs]
-        found = list(torch.autograd.grad(ends, wanted, grads, create_graph=True, allow_unused=True))
-    return [found.pop(0) if need else None for need in needs]

@@ -12,6 +12,7 @@ With logits the sigmoid and the tanh are computed inside and again in the backwa
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any
 
 import torch
@@ -20,7 +21,8 @@ import triton.language as tl
 from torch import Tensor
 from torch.library import custom_op
 
-from aucond.ops._mask_blend_reference import RawTerms, TVNorm, differentiate
+from aucond.ops._mask_blend_reference import RawTerms, TVNorm, raw_terms
+from aucond.ops._second_order import differentiable_gradients
 
 __all__ = ["INTERPRETED", "raw_terms_triton", "why_not_triton"]
 
@@ -267,7 +269,8 @@ def _backward(ctx: Any, upstream: Tensor | None, for_sums: Tensor | None) -> tup
     if torch.is_grad_enabled():  # Somebody wants to differentiate the result again.
         each = (None, None, None) if for_sums is None else for_sums.unbind(1)
         norm: TVNorm = "l1" if ctx.l1 else "l2"
-        return (*differentiate(inputs, norm, ctx.logits, (upstream, *each), needs), None, None)
+        terms = partial(raw_terms, norm=norm, logits=ctx.logits)
+        return (*differentiable_gradients(terms, inputs, (upstream, *each), needs), None, None)
     if upstream is None:  # Only the sums were used, and they know the mask alone.
         needs = [False, False, needs[2] and for_sums is not None]
     if not any(needs):

@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from aucond.ops._eager_cpu import is_followed
+
 __all__ = ["WideConv2d", "convolve", "input_gradient", "pays", "weight_gradient"]
 
 Settings: TypeAlias = Sequence[Any]
@@ -51,8 +53,7 @@ class WideConv2d(nn.Conv2d):
 def pays(size: Sequence[int], weight: Tensor, settings: Settings) -> bool:
     """Whether a convolution of maps of this size (B, C, H, W) is faster as a matrix product."""
     stride, padding, dilation, groups = settings
-    tracing: bool = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
-    if torch.compiler.is_compiling() or tracing or weight.device.type != "cpu":
+    if is_followed() or weight.device.type != "cpu" or len(size) != 4:
         return False
     if weight.numel() < LEAST_WEIGHTS or groups != 1 or tuple(dilation) != (1, 1) or isinstance(padding, str):
         return False

@@ -7,6 +7,7 @@ memory, and as slow as the convolution before them. Here all channels of a pixel
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,6 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from aucond._check import check_tensor
+from aucond.ops._eager_cpu import is_followed
+from aucond.ops._second_order import differentiable_gradients
 
 __all__ = ["instance_norm"]
 
@@ -26,6 +29,10 @@ def instance_norm(features: Tensor, weight: Tensor, bias: Tensor, epsilon: float
 
     The numbers of ``torch.nn.functional.instance_norm`` up to rounding, in the memory layout of ``features``. There
     are derivatives of any order; those above the first are computed by torch's own kernels.
+
+    In channels_last memory, from maps of 1024 pixels on, the variance is the difference of two sums, as in torch's
+    group normalisation: its relative error in float32 grows with the square of mean over deviation, to about 5e-5
+    where the mean is 10 deviations from 0. Features of a convolution without bias are much nearer to it.
 
     Args:
         features: (B, C, H, W).
@@ -41,15 +48,20 @@ def instance_norm(features: Tensor, weight: Tensor, bias: Tensor, epsilon: float
     tensor([[[[-1.,  1.]]]])
     """
     check_tensor("features", features, ("B", "C", "H", "W"))
+    check_tensor("weight", weight, (features.shape[1],))
+    check_tensor("bias", bias, (features.shape[1],))
     if _together(features, weight, bias):
         normalised: Tensor = _ChannelsTogether.apply(features, weight, bias, epsilon)  # type: ignore[no-untyped-call]
         return normalised
+    return _torchs_own(features, weight, bias, epsilon)
+
+
+def _torchs_own(features: Tensor, weight: Tensor, bias: Tensor, epsilon: float) -> Tensor:
     return F.group_norm(features, features.shape[1], weight, bias, epsilon)
 
 
 def _together(features: Tensor, weight: Tensor, bias: Tensor) -> bool:
-    tracing: bool = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
-    if torch.compiler.is_compiling() or tracing or features.device.type != "cpu":
+    if is_followed() or features.device.type != "cpu":
         return False
     return (
         features.dtype in (torch.float32, torch.float64)
@@ -84,10 +96,8 @@ class _ChannelsTogether(torch.autograd.Function):
         features, weight, bias, mean, inverse = ctx.saved_tensors
         needs = ctx.needs_input_grad[:3]
         if torch.is_grad_enabled():  # Somebody wants to differentiate the result again.
-            inputs = [v for v, need in zip((features, weight, bias), needs, strict=True) if need]
-            output = F.group_norm(features, features.shape[1], weight, bias, ctx.epsilon)
-            found = list(torch.autograd.grad(output, inputs, upstream, create_graph=True))
-            return (*(found.pop(0) if need else None for need in needs), None)
+            norm = partial(_torchs_own, epsilon=ctx.epsilon)
+            return (*differentiable_gradients(norm, (features, weight, bias), upstream, needs), None)
         return (*_gradients(features, weight, mean, inverse, upstream[0], needs), None)
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from aucond._check import check_choice, check_images, check_same_shape, describe
+from aucond.ops._eager_cpu import is_followed
 from aucond.ops._mask_blend_cpu import raw_terms_cpu
 from aucond.ops._mask_blend_reference import RawTerms, TVNorm, blend, raw_terms
 
@@ -206,7 +207,7 @@ def mask_blend_from_logits(
 
 def _use_cpu(backend: Backend, *values: Tensor) -> bool:
     """The hand-written CPU backward serves one dtype at a time, and pays only where a backward will come."""
-    if backend != "auto" or torch.compiler.is_compiling() or not torch.is_grad_enabled():
+    if backend != "auto" or is_followed() or not torch.is_grad_enabled():
         return False
     return (
         all(value.device.type == "cpu" and value.dtype == values[0].dtype for value in values)

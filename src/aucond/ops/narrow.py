@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from aucond._check import check_number
 from aucond.ops._eager_cpu import eager_channels_last
 
 __all__ = ["NarrowConv2d", "narrow_pays"]
@@ -36,6 +37,9 @@ class NarrowConv2d(nn.Conv2d):
     """
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int) -> None:
+        check_number("kernel_size", kernel_size, low=1, integer=True)
+        if kernel_size % 2 == 0:
+            raise ValueError(f"kernel_size: expected an odd number, got {kernel_size}")
         super().__init__(in_channels, out_channels, kernel_size, padding=kernel_size // 2, bias=False)
 
     def forward(self, input: Tensor) -> Tensor:

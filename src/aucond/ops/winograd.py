@@ -7,6 +7,7 @@ costs 36 multiplications in place of 144. Over all tiles and channels this is on
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from aucond.ops._eager_cpu import eager_channels_last
+from aucond.ops._second_order import differentiable_gradients
 
 __all__ = ["WinogradConv2d", "winograd_pays"]
 
@@ -95,10 +97,8 @@ class _Winograd(torch.autograd.Function):
         features, weight = ctx.saved_tensors
         needs = ctx.needs_input_grad
         if torch.is_grad_enabled():  # Somebody wants to differentiate the result again.
-            inputs = [v for v, need in zip((features, weight), needs, strict=True) if need]
-            output = F.conv2d(features, weight, padding=1)
-            found = list(torch.autograd.grad(output, inputs, upstream, create_graph=True))
-            for_features, for_weight = (found.pop(0) if need else None for need in needs)
+            direct = partial(F.conv2d, padding=1)
+            for_features, for_weight = differentiable_gradients(direct, (features, weight), upstream, needs)
             return for_features, for_weight
         grad = upstream[0].contiguous(memory_format=torch.channels_last)
         for_features = _convolve(grad, _weights_at_points(weight.flip(2, 3))) if needs[0] else None

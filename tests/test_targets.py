@@ -110,6 +110,21 @@ def test_bank_gives_its_rows() -> None:
         ),
         (lambda: ShuffleTargets()([[0.0] * 3], SPACE), TypeError, "conditions: expected a floating tensor"),
         (lambda: UniformTargets()(torch.zeros(3), SPACE), ValueError, r"conditions: .* got .* \(3,\)"),
+        (
+            lambda: ShuffleTargets()(torch.zeros(2, 3), 3),
+            TypeError,
+            r"space: expected a ConditionSpace, got 3",
+        ),
+        (
+            lambda: ShuffleTargets()(torch.zeros(2, 3), SPACE, 0),
+            TypeError,
+            r"rng: expected a torch.Generator .* got 0",
+        ),
+        (
+            lambda: UniformTargets()(torch.zeros(2, 3), SPACE, 0),
+            TypeError,
+            r"rng: expected a torch.Generator .* got 0",
+        ),
         (lambda: BankTargets(torch.zeros(0, 3)), ValueError, "bank: expected at least one condition"),
         (lambda: BankTargets(torch.zeros(3)), ValueError, r"bank: expected .* \(M, N\)"),
         (lambda: BankTargets(torch.full((1, 3), float("nan"))), ValueError, "bank: expected finite values"),

@@ -16,7 +16,9 @@ from torch import Tensor
 __all__ = [
     "check_choice",
     "check_finite",
+    "check_generator",
     "check_images",
+    "check_not_empty",
     "check_number",
     "check_same_shape",
     "check_tensor",
@@ -96,6 +98,18 @@ def check_images(name: str, value: Any, channels: int = 3) -> Tensor:
     if not torch.compiler.is_compiling() and tensor.numel() == 0:
         raise ValueError(f"{name}: expected at least one image of at least one pixel, got {describe(value)}")
     return tensor
+
+
+def check_not_empty(name: str, value: Tensor) -> None:
+    """Raise where a batch has no samples, or samples no values: their mean would be NaN."""
+    if not torch.compiler.is_compiling() and value.numel() == 0:
+        raise ValueError(f"{name}: expected at least one sample of at least one value, got {describe(value)}")
+
+
+def check_generator(rng: Any) -> None:
+    """Raise unless ``rng`` is a torch.Generator or None, torch's global one."""
+    if rng is not None and not isinstance(rng, torch.Generator):
+        raise TypeError(f"rng: expected a torch.Generator or None, got {describe(rng)}")
 
 
 def check_same_shape(first_name: str, first: Tensor, second_name: str, second: Any) -> None:

@@ -13,7 +13,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from aucond._check import check_finite, check_number, check_tensor
+from aucond._check import check_finite, check_generator, check_number, check_tensor, describe
 from aucond.conditions import ConditionSpace
 
 __all__ = ["BankTargets", "ShuffleTargets", "TargetSampler", "UniformTargets"]
@@ -61,7 +61,7 @@ class ShuffleTargets:
         self, conditions: Tensor, space: ConditionSpace, rng: torch.Generator | None = None
     ) -> Tensor:
         """Return the shuffled, disturbed conditions (B, N)."""
-        check_tensor("conditions", conditions, ("B", space.dim))
+        _check(conditions, space, rng)
         device = _device_of(rng)
         order = torch.randperm(len(conditions), generator=rng, device=device)
         source = torch.empty_like(order)
@@ -85,7 +85,7 @@ class UniformTargets:
         self, conditions: Tensor, space: ConditionSpace, rng: torch.Generator | None = None
     ) -> Tensor:
         """Return uniform targets (B, N) in ``[low, high]``."""
-        check_tensor("conditions", conditions, ("B", space.dim))
+        _check(conditions, space, rng)
         unit = torch.rand(conditions.shape, generator=rng, device=_device_of(rng)).to(conditions)
         low, high = (conditions.new_tensor(v) for v in (space.low, space.high))
         return space.clamp(low + unit * (high - low))
@@ -121,11 +121,18 @@ class BankTargets:
         self, conditions: Tensor, space: ConditionSpace, rng: torch.Generator | None = None
     ) -> Tensor:
         """Return rows of the bank (B, N)."""
-        check_tensor("conditions", conditions, ("B", space.dim))
+        _check(conditions, space, rng)
         check_tensor("bank", self.bank, ("M", space.dim))
         drawn = torch.randint(len(self.bank), (len(conditions),), generator=rng, device=_device_of(rng))
         targets = space.validate(self.bank[drawn.to(self.bank.device)], name="bank").to(conditions)
         return _disturb(targets, self.jitter, True, space, rng)
+
+
+def _check(conditions: Tensor, space: ConditionSpace, rng: torch.Generator | None) -> None:
+    if not isinstance(space, ConditionSpace):
+        raise TypeError(f"space: expected a ConditionSpace, got {describe(space)}")
+    check_tensor("conditions", conditions, ("B", space.dim))
+    check_generator(rng)
 
 
 def _device_of(rng: torch.Generator | None) -> torch.device:

@@ -274,3 +274,65 @@ def test_compiles_into_one_graph():
     torch.testing.assert_close(value, expected)
     for compiled, parameter in zip(grads, critic.parameters(), strict=True):
         torch.testing.assert_close(compiled, parameter.grad)
+
+
+class Residual(nn.Sequential):
+    def forward(self, value):
+        return value + super().forward(value)
+
+
+class Tripled(nn.Identity):
+    def forward(self, value):
+        return 3 * value
+
+
+def chain(*between):
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.LeakyReLU(0.2), *between, nn.Conv2d(8, 1, 3))
+
+
+def hooked(layer):
+    layer.register_forward_hook(lambda module, inputs, output: 2 * output)
+    return layer
+
+
+def replaced():
+    layer = nn.ReLU()
+    layer.forward = lambda value: value.square()
+    return layer
+
+
+@pytest.mark.parametrize(
+    ("critic", "why"),
+    [
+        (
+            chain(Residual(nn.Conv2d(8, 8, 3, padding=1))),
+            "layer 2 is a Residual: it overrides the forward of Seq",
+        ),
+        (chain(Tripled()), "layer 2 is a Tripled: it overrides the forward of Identity"),
+        (chain(hooked(nn.Identity())), "layer 2 is a Identity: it has hooks"),
+        (chain(hooked(nn.Sequential(nn.ReLU()))), "layer 2 is a Sequential: it has hooks"),
+        (chain(replaced()), "layer 2 is a ReLU: it overrides the forward of ReLU"),
+        (
+            Residual(nn.Conv2d(3, 3, 3, padding=1), nn.Conv2d(3, 3, 1)),
+            "Residual overrides the forward of Sequential",
+        ),
+    ],
+    ids=["residual", "identity", "hooked_identity", "hooked_sequential", "replaced_forward", "whole_critic"],
+)
+def test_containers_that_do_more_are_left_to_autograd(critic, why):
+    assert (why_not_explicit(critic) or "").startswith(why)
+    if isinstance(critic, Residual):
+        return  # its scores are no patch map
+    points = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+    exact = gradient_penalty(critic, points, method="autograd")
+    torch.testing.assert_close(gradient_penalty(critic, points), exact)
+    with pytest.raises(ValueError, match="cannot be written explicitly"):
+        gradient_penalty(critic, points, method="explicit")
+
+
+def test_a_hook_on_a_patch_critics_features_counts():
+    critic = PatchCritic(base_channels=4, num_layers=2)
+    assert why_not_explicit(critic) is None
+    hooked(critic.features)
+    assert "has hooks" in why_not_explicit(critic)

@@ -112,3 +112,30 @@ def test_wrong_images_say_what_is_wrong():
     head = ConvRegressionHead(128, 5, kernel_size=2)
     with pytest.raises(ValueError, match=r"features: expected .*\(B, C, 2, 2\), got .*\(1, 128, 3, 2\)"):
         head(torch.zeros(1, 128, 3, 2))
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        17,
+        partial(BoundedRegressionHead, space=OPENFACE_AUS),
+        partial(ConvRegressionHead, out_features=17, kernel_size=4),
+        partial(MLPRegressionHead, out_features=17),
+        partial(ClassificationHead, num_classes=17),
+    ],
+)
+def test_every_head_runs_under_autocast(head):
+    torch.manual_seed(0)
+    critic = PatchCritic({"condition": head}, base_channels=8, num_layers=2)
+    image = torch.rand(2, 3, 16, 16)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = critic(image).predictions["condition"]
+    torch.testing.assert_close(found.float(), critic(image).predictions["condition"], rtol=0.1, atol=0.02)
+
+
+def test_names_and_spaces_that_no_head_can_have():
+    for name in ("type", "items", "train"):
+        with pytest.raises(ValueError, match=f"heads: '{name}' cannot name a head"):
+            PatchCritic({name: 3}, base_channels=4, num_layers=2)
+    with pytest.raises(TypeError, match="space: expected a ConditionSpace, got 17"):
+        BoundedRegressionHead(8, 17)

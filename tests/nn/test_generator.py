@@ -166,6 +166,8 @@ WRONG_CALLS = [
     (IMAGE, CONDITION[0], ValueError, r"condition: expected .*\(B, 5\)"),
     (IMAGE, CONDITION.long(), TypeError, r"condition: expected a floating tensor"),
     (IMAGE, [0.0] * 5, TypeError, r"condition: expected a floating tensor .* got a list"),
+    (IMAGE.double(), CONDITION, TypeError, r"image: expected a float32 tensor .* got a float64 tensor"),
+    (IMAGE, CONDITION.double(), TypeError, r"condition: expected a float32 tensor .* got a float64 tensor"),
     (IMAGE[..., :15], CONDITION, ValueError, r"divisible by 2\*\*num_downsamples = 4, got 16x15"),
 ]
 
@@ -174,6 +176,36 @@ WRONG_CALLS = [
 def test_wrong_calls_say_what_is_wrong(image, condition, error, message):
     with pytest.raises(error, match=message):
         small()(image, condition)
+
+
+@pytest.mark.parametrize(
+    ("target", "current", "error", "message"),
+    [
+        (
+            CONDITION,
+            CONDITION[:1],
+            ValueError,
+            r"current: expected the shape of target, \(2, 5\), got .* \(1, 5\)",
+        ),
+        (
+            CONDITION,
+            CONDITION[:, :1],
+            ValueError,
+            r"current: expected the shape of target, .* got .* \(2, 1\)",
+        ),
+        (CONDITION[0], CONDITION, ValueError, r"target: expected .* \(B, 5\), got .* \(5,\)"),
+        (CONDITION, None, TypeError, r"current: expected a tensor of target's shape \(2, 5\), got None"),
+    ],
+)
+def test_edit_never_broadcasts(target, current, error, message):
+    with pytest.raises(error, match=message):
+        small(relative=True).edit(IMAGE, target, current)
+
+
+def test_other_precisions_are_taken_under_autocast_and_by_networks_of_theirs():
+    with torch.autocast("cpu", torch.bfloat16):
+        assert small()(IMAGE.bfloat16(), CONDITION).image.isfinite().all()
+    assert small().double()(IMAGE.double(), CONDITION.double()).image.dtype == torch.float64
 
 
 WRONG_ARGUMENTS = [

@@ -29,7 +29,7 @@ def test_same_seed_same_weights_and_noise_counts():
     trained = [critic() for _ in range(3)]
     for network, seed in zip(trained, (1, 1, 2), strict=True):
         pretrain_condition_head(network, batches(), steps=3, instance_noise=0.3, seed=seed)
-    first, same, other = (network.score_layers()[0].weight for network in trained)
+    first, same, other = (network.features[0].weight for network in trained)
     assert torch.equal(first, same) and not torch.equal(first, other)
 
 

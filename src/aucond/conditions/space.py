@@ -122,6 +122,8 @@ class ConditionSpace:
         >>> ConditionSpace(["AU01", "AU12"]).vector(AU12=0.8)
         tensor([0.0000, 0.8000])
         """
+        if values is not None and not isinstance(values, Mapping):
+            raise TypeError(f"values: expected a mapping from names to numbers, got {describe(values)}")
         both = set(values or ()) & set(named)
         if both:
             raise ValueError(f"values: {sorted(both)[0]!r} is given both in the mapping and as a keyword")

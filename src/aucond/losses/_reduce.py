@@ -72,7 +72,11 @@ def check_scores(name: str, value: Any) -> Tensor:
 
 
 def check_score_pair(real_scores: Any, fake_scores: Any) -> tuple[Tensor, Tensor]:
-    """Return both if they are scores of one shape."""
+    """Return both if they are scores of one shape; half precision as float32.
+
+    Losses are formed in it, not only averaged: a relativistic critic's scores may drift together as far as they like,
+    and a difference of two large ones is rounded away in half precision.
+    """
     real = check_scores("real_scores", real_scores)
     fake = check_scores("fake_scores", fake_scores)
     if real.shape != fake.shape:
@@ -80,7 +84,7 @@ def check_score_pair(real_scores: Any, fake_scores: Any) -> tuple[Tensor, Tensor
             f"fake_scores: expected the shape of real_scores, {tuple(real.shape)} (as many fakes as reals, "
             f"images of one size), got {describe(fake)}"
         )
-    return real, fake
+    return in_float(real), in_float(fake)
 
 
 def score_of(output: Any, batch: int) -> Tensor:

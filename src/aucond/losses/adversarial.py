@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from aucond._check import check_choice
-from aucond.losses._reduce import check_score_pair, check_scores, mean_per_sample, reduce_samples
+from aucond.losses._reduce import check_score_pair, check_scores, in_float, mean_per_sample, reduce_samples
 from aucond.types import Reduction
 
 __all__ = [
@@ -58,7 +58,7 @@ def _fakes(fake_scores: Tensor, real_scores: Tensor | None) -> Tensor:
     """Check the scores of a generator loss that looks at the fakes only."""
     if real_scores is not None:
         check_score_pair(real_scores, fake_scores)
-    return check_scores("fake_scores", fake_scores)
+    return in_float(check_scores("fake_scores", fake_scores))
 
 
 def wgan_critic_loss(real_scores: Tensor, fake_scores: Tensor, reduction: Reduction = "mean") -> Tensor:

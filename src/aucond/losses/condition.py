@@ -6,7 +6,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from aucond._check import check_choice, check_same_shape, check_tensor
+from aucond._check import check_choice, check_not_empty, check_same_shape, check_tensor
 from aucond.losses._reduce import in_float, reduce_samples
 from aucond.types import Reduction
 
@@ -48,5 +48,6 @@ def condition_regression_loss(
     check_tensor("prediction", prediction, ("B", "N"))
     check_tensor("target", target, ("B", "N"))
     check_same_shape("prediction", prediction, "target", target)
+    check_not_empty("prediction", prediction)
     squares = (in_float(prediction) - in_float(target)).square()
     return reduce_samples(squares.sum(1) if norm == "squared_l2" else squares.mean(1), reduction)

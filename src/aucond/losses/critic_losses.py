@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from aucond._check import check_number, check_same_shape, check_tensor
+from aucond._check import check_number, check_same_shape, check_tensor, describe
 from aucond.losses._reduce import score_of
 from aucond.losses.adversarial import RelativisticForm, relativistic_average_critic_loss, wgan_critic_loss
 from aucond.losses.explicit_gradient import why_not_explicit
@@ -19,6 +19,8 @@ def _scores(critic: Critic, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]
     check_tensor("real", real, ("B", "C", "H", "W"))
     check_tensor("fake", fake, ("B", "C", "H", "W"))
     check_same_shape("real", real, "fake", fake)
+    if not callable(critic):
+        raise TypeError(f"critic: expected a callable from images to scores, got {describe(critic)}")
     real, fake, batch = real.detach(), fake.detach(), real.shape[0]
     if real.dtype == fake.dtype and why_not_explicit(critic) is None:
         # Such a critic sees every image on its own, so one pass over both gives the same scores sooner.
@@ -42,8 +44,8 @@ def wgan_gp_loss(
     ``x`` is uniform on the segments between the i-th real and the i-th fake.
 
     Convention:
-        Trains the critic only: both image batches are detached. A sample's score is the mean over its
-        patches, the penalty's gradient that of their sum (as in the published code).
+        Trains the critic only: both image batches are detached. The loss averages the patch scores;
+        the penalty differentiates their sum, as the published code does.
 
     Args:
         critic: Images to a CriticOutput or a tensor of scores.

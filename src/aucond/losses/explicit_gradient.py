@@ -76,11 +76,20 @@ def _flatten(layers: Sequence[nn.Module], prefix: str = "") -> list[tuple[str, n
     flat: list[tuple[str, nn.Module]] = []
     for index, layer in enumerate(layers):
         name = f"{prefix}{index}"
-        if isinstance(layer, nn.Sequential) and not _has_hooks(layer):
-            flat += _flatten(list(layer), f"{name}.")
-        elif not isinstance(layer, nn.Identity):
+        if _is_plainly(layer, nn.Sequential):
+            flat += _flatten(list(layer.children()), f"{name}.")
+        elif not _is_plainly(layer, nn.Identity):
             flat.append((name, layer))
     return flat
+
+
+def _is_plainly(layer: nn.Module, kind: type[nn.Module]) -> bool:
+    """Whether a layer computes what its kind computes, and nothing else sees or changes it."""
+    return isinstance(layer, kind) and not _overrides(layer, kind) and not _has_hooks(layer)
+
+
+def _overrides(layer: nn.Module, kind: type[nn.Module]) -> bool:
+    return type(layer).forward is not kind.forward or "forward" in vars(layer)
 
 
 def _has_hooks(layer: nn.Module) -> bool:
@@ -94,7 +103,7 @@ def _why_not_layer(layer: nn.Module) -> str | None:
     if _has_hooks(layer):
         return "it has hooks, whose effect cannot be known"
     if isinstance(layer, nn.Conv2d):
-        if type(layer).forward is not nn.Conv2d.forward or type(layer)._conv_forward not in (
+        if _overrides(layer, nn.Conv2d) or type(layer)._conv_forward not in (
             nn.Conv2d._conv_forward,
             WideConv2d._conv_forward,
         ):
@@ -102,9 +111,10 @@ def _why_not_layer(layer: nn.Module) -> str | None:
         if layer.padding_mode != "zeros" or isinstance(layer.padding, str):
             return "only zero padding given in numbers is understood"
         return None
-    for kind in (nn.LeakyReLU, nn.ReLU):
-        if isinstance(layer, kind) and type(layer).forward is kind.forward:
-            return None
+    kinds: tuple[type[nn.Module], ...] = (nn.LeakyReLU, nn.ReLU, nn.Identity, nn.Sequential)
+    for kind in kinds:
+        if isinstance(layer, kind):
+            return f"it overrides the forward of {kind.__name__}" if _overrides(layer, kind) else None
     return "only Conv2d, LeakyReLU, ReLU, Identity and Sequential are understood"
 
 
@@ -115,10 +125,12 @@ def _layers_of(critic: Any) -> tuple[list[tuple[str, nn.Module]], str | None]:
         return [], f"{type(critic).__name__} is to be differentiated by autograd for now (autograd_only)"
     if isinstance(critic, nn.Module) and _has_hooks(critic):
         return [], f"{type(critic).__name__} has hooks, whose effect cannot be known"
-    if isinstance(critic, nn.Sequential):
-        layers = _flatten(list(critic))
-    elif callable(getattr(critic, "score_layers", None)):
+    if callable(getattr(critic, "score_layers", None)):
         layers = _flatten(critic.score_layers())
+    elif isinstance(critic, nn.Sequential) and type(critic).forward is nn.Sequential.forward:
+        layers = _flatten(list(critic))
+    elif isinstance(critic, nn.Sequential):
+        return [], f"{type(critic).__name__} overrides the forward of Sequential"
     else:
         return [], f"{describe(critic)} is neither a torch.nn.Sequential nor has it score_layers()"
     for name, layer in layers:

@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from aucond._check import check_images, check_same_shape, check_tensor, describe
-from aucond.losses._reduce import reduce_samples
+from aucond._check import check_images, check_not_empty, check_same_shape, check_tensor, describe
+from aucond.losses._reduce import in_float, reduce_samples
 from aucond.types import Reduction
 
 __all__ = ["IdentityLoss", "identity_loss"]
@@ -17,7 +17,8 @@ def identity_loss(embedding: Tensor, reference_embedding: Tensor, reduction: Red
     """One minus the cosine of two embeddings, ``1 - e_gen . e_org / (|e_gen| |e_org|)`` (SliderGAN Eq. 11).
 
     Convention:
-        In [0, 2]; 0 for the same direction, whatever the lengths. Embeddings need not be normalised.
+        In [0, 2]; 0 for the same direction, whatever the lengths. Embeddings need not be normalised. Half precision
+        is compared in float32, as it cannot tell small angles from 0.
 
     Args:
         embedding: Embeddings of the edited images, ``(B, D)``.
@@ -33,7 +34,9 @@ def identity_loss(embedding: Tensor, reference_embedding: Tensor, reduction: Red
     check_tensor("embedding", embedding, ("B", "D"))
     check_tensor("reference_embedding", reference_embedding, ("B", "D"))
     check_same_shape("embedding", embedding, "reference_embedding", reference_embedding)
-    return reduce_samples(1 - F.cosine_similarity(embedding, reference_embedding, dim=1), reduction)
+    check_not_empty("embedding", embedding)
+    cosine = F.cosine_similarity(in_float(embedding), in_float(reference_embedding), dim=1)
+    return reduce_samples(1 - cosine, reduction)
 
 
 class IdentityLoss(nn.Module):

@@ -14,7 +14,14 @@ from typing import Any, Literal, TypeAlias
 import torch
 from torch import Tensor
 
-from aucond._check import check_choice, check_number, check_same_shape, check_tensor, describe
+from aucond._check import (
+    check_choice,
+    check_generator,
+    check_number,
+    check_same_shape,
+    check_tensor,
+    describe,
+)
 from aucond.losses._reduce import in_float, reduce_samples, safe_norm, score_of
 from aucond.losses.explicit_gradient import explicit_gradient, why_not_explicit
 from aucond.types import CriticOutput, Reduction
@@ -50,8 +57,7 @@ def interpolate(real: Tensor, fake: Tensor, *, rng: torch.Generator | None = Non
     check_tensor("real", real, ("B", "C", "H", "W"))
     check_tensor("fake", fake, ("B", "C", "H", "W"))
     check_same_shape("real", real, "fake", fake)
-    if rng is not None and not isinstance(rng, torch.Generator):
-        raise TypeError(f"rng: expected a torch.Generator or None, got {describe(rng)}")
+    check_generator(rng)
     device = real.device if rng is None else rng.device
     alpha = torch.rand((real.shape[0], 1, 1, 1), generator=rng, device=device).to(real)
     return torch.lerp(fake.to(real.dtype), real, alpha)
@@ -73,11 +79,11 @@ def _autograd_gradient(critic: Critic, points: Tensor) -> Tensor:
     return gradient
 
 
-def _input_gradient(critic: Critic, points: Tensor, method: PenaltyMethod) -> Tensor:
+def _input_gradient(critic: Critic, points: Tensor, method: PenaltyMethod, name: str) -> Tensor:
     check_choice("method", method, ("auto", "autograd", "explicit"))
-    check_tensor("points", points, ("B", "C", "H", "W"))
+    check_tensor(name, points, ("B", "C", "H", "W"))
     if 0 in points.shape:
-        raise ValueError(f"points: expected at least one image of at least one pixel, got {describe(points)}")
+        raise ValueError(f"{name}: expected at least one image of at least one pixel, got {describe(points)}")
     if not callable(critic):
         raise TypeError(f"critic: expected a callable from images to scores, got {describe(critic)}")
     follow = torch.is_grad_enabled() and points.requires_grad
@@ -125,12 +131,14 @@ def gradient_penalty(
     True
     """
     check_number("center", center, low=0)
-    norms = safe_norm(_input_gradient(critic, points, method))
+    norms = safe_norm(_input_gradient(critic, points, method, "points"))
     return reduce_samples((norms - center).square(), reduction)
 
 
-def _squared_norm(critic: Critic, images: Any, method: PenaltyMethod, reduction: Reduction) -> Tensor:
-    gradient = _input_gradient(critic, images, method)
+def _squared_norm(
+    critic: Critic, images: Any, method: PenaltyMethod, reduction: Reduction, name: str
+) -> Tensor:
+    gradient = _input_gradient(critic, images, method, name)
     return reduce_samples(in_float(gradient).flatten(1).square().sum(1), reduction)
 
 
@@ -157,7 +165,7 @@ def r1_penalty(
     >>> r1_penalty(critic, torch.randn(4, 1, 1, 2))
     tensor(8., grad_fn=<MeanBackward0>)
     """
-    return _squared_norm(critic, real, method, reduction)
+    return _squared_norm(critic, real, method, reduction, "real")
 
 
 def r2_penalty(
@@ -172,4 +180,4 @@ def r2_penalty(
     >>> r2_penalty(critic, torch.randn(4, 1, 1, 2), reduction="none")
     tensor([8., 8., 8., 8.], grad_fn=<SumBackward1>)
     """
-    return _squared_norm(critic, fake, method, reduction)
+    return _squared_norm(critic, fake, method, reduction, "fake")

@@ -31,8 +31,8 @@ class PatchCritic(nn.Module, Pretrained):
             :class:`~aucond.PooledRegressionHead` of that length) or as a callable ``in_channels -> head`` where a
             head is any module ``(B, C, h, w) -> (B, N)``.
         base_channels: Channels of the first layer.
-        num_layers: Strided layers; a patch score sees an image divided by ``2**num_layers``.
-        negative_slope: Of the LeakyReLU.
+        num_layers: Strided layers; the map of scores is H / 2**num_layers by W / 2**num_layers.
+        negative_slope: Slope of the LeakyReLU below 0.
 
     Raises:
         ValueError: An argument out of its range, with its name.
@@ -106,7 +106,7 @@ class PatchCritic(nn.Module, Pretrained):
 
     def score_layers(self) -> list[nn.Module]:
         """The layers from image to score, in order: what the explicit gradient penalty walks through."""
-        return [*self.features, self.score]
+        return [self.features, self.score]
 
     def config(self) -> dict[str, Any]:
         """The arguments that rebuild this critic, JSON-able; heads given as callables are named, not described."""
@@ -120,6 +120,10 @@ class PatchCritic(nn.Module, Pretrained):
     def _build_head(self, name: str, head: Any, in_channels: int) -> nn.Module:
         if not isinstance(name, str) or not name or "." in name:
             raise ValueError(f"heads: expected names that are non-empty and hold no dot, got {name!r}")
+        if hasattr(nn.ModuleDict, name):
+            raise ValueError(
+                f"heads: {name!r} cannot name a head, torch.nn.ModuleDict has something of that name"
+            )
         if head is None:
             raise ValueError(
                 f"heads[{name!r}]: was saved from a callable, which a config cannot hold; "

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from aucond._check import check_choice, check_images, check_number, check_tensor
+from aucond._check import check_choice, check_images, check_number, check_same_shape, check_tensor
 from aucond.conditions import ConditionSpace
 from aucond.nn._space import space_and_dim
 from aucond.nn.blocks import FiLM, InstanceNorm, PlanesConv2d, ResidualBlock, ResizeConv2d
@@ -47,10 +47,10 @@ class AttentionGenerator(nn.Module, Pretrained):
             :meth:`edit` takes both conditions and does the subtraction where needed.
         initial_attention: Mean of the mask at initialisation, in (0, 1), through a bias on the mask head; None, as
             published, has no bias and starts around 0.5.
-        color: ``"painted"`` regresses every colour, as published. ``"warped"`` fetches it from the input, a little
-            way off, and retouches it: ``C = clip(warp(I_o) + retouch)``, displaced smoothly by at most a twentieth
-            of the image, retouched by at most 0.12. Brows, lids and lips then move instead of being painted over,
-            and no training signal can ask for colours that the face has not.
+        color: ``"painted"`` regresses every colour, as published. ``"warped"`` takes each pixel from a nearby
+            place in the input and adds a small correction: ``C = clip(warp(I_o) + retouch)``, displaced smoothly by
+            at most a twentieth of the image, corrected by at most 0.12. Brows, lids and lips then move instead of
+            being painted over, and an edit cannot contain colours far from the input's.
 
     Raises:
         ValueError: An argument out of its range, with its name.
@@ -189,6 +189,9 @@ class AttentionGenerator(nn.Module, Pretrained):
         Returns:
             ``forward(image, target - current)`` for a relative network, else ``forward(image, target)``.
         """
+        check_tensor("target", target, ("B", self.condition_dim))
+        if self.relative:
+            check_same_shape("target", target, "current", current)
         output: GeneratorOutput = self(image, target - current if self.relative else target)
         return output
 
@@ -211,6 +214,9 @@ class AttentionGenerator(nn.Module, Pretrained):
         check_tensor("condition", condition, ("B", self.condition_dim))
         if torch.compiler.is_compiling():
             return
+        if not torch.is_autocast_enabled(image.device.type):
+            check_tensor("image", image, ("B", 3, "H", "W"), dtype=self.heads.weight.dtype)
+            check_tensor("condition", condition, ("B", self.condition_dim), dtype=self.heads.weight.dtype)
         if image.shape[0] != condition.shape[0]:
             raise ValueError(
                 f"condition: expected one per image, shape ({image.shape[0]}, {self.condition_dim}), "

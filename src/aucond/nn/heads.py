@@ -6,7 +6,7 @@ import torch
 from einops import reduce
 from torch import Tensor, nn
 
-from aucond._check import check_number, check_tensor
+from aucond._check import check_number, check_tensor, describe
 from aucond.conditions import ConditionSpace
 
 __all__ = [
@@ -119,13 +119,17 @@ class BoundedRegressionHead(nn.Module):
 
     def __init__(self, in_channels: int, space: ConditionSpace) -> None:
         super().__init__()
+        if not isinstance(space, ConditionSpace):
+            raise TypeError(f"space: expected a ConditionSpace, got {describe(space)}")
         self.pooled = PooledRegressionHead(in_channels, space.dim)
         self.register_buffer("low", torch.tensor(space.low), persistent=False)
         self.register_buffer("high", torch.tensor(space.high), persistent=False)
 
     def forward(self, features: Tensor) -> Tensor:
         """Predict (B, N) inside [low, high] from features (B, C, h, w)."""
-        return torch.lerp(self.low, self.high, self.pooled(features).sigmoid())
+        share = self.pooled(features).sigmoid()
+        # Under autocast the pooled prediction comes in half precision, and lerp does not promote.
+        return torch.lerp(self.low, self.high, share.to(self.low.dtype))
 
 
 class ClassificationHead(nn.Module):

@@ -6,6 +6,7 @@ from torch import nn
 
 from aucond import CriticOutput, GeneratorOutput, Hinge, PatchCritic, Trainer, TrainerConfig
 from aucond.recipes import CycleGAN, CycleGANWeights, MasklessGenerator, UnpairedDomains
+from aucond.train.loading import EpochLoader
 
 BATCH = {
     "image": torch.stack([torch.zeros(3, 2, 2), torch.full((3, 2, 2), 0.5)]),
@@ -100,7 +101,7 @@ def heap(value, size=2, count=3):
     return Loader([{"image": torch.full((size, 3, 16, 16), value)} for _ in range(count)])
 
 
-def test_domains_alternate_so_that_every_half_has_both():
+def test_domains_alternate():
     first, second = heap(-0.5), heap(0.5, count=2)
     loader = UnpairedDomains(first, second)
     loader.set_epoch(7)
@@ -109,6 +110,30 @@ def test_domains_alternate_so_that_every_half_has_both():
     for batch in batches:
         assert batch["image"][:, 0, 0, 0].tolist() == [-0.5, 0.5, -0.5, 0.5]
         assert batch["condition"].tolist() == [[1, 0], [0, 1]] * 2
+
+
+def drawn(seed, size=2, count=3):
+    rng = torch.Generator().manual_seed(seed)
+    return Loader([{"image": torch.rand(size, 3, 16, 16, generator=rng) * 2 - 1} for _ in range(count)])
+
+
+@pytest.mark.parametrize("size, processes", [(3, 2), (8, 3), (5, 5)])
+def test_the_parts_of_several_processes_make_the_step_of_one(size, processes):
+    loader = UnpairedDomains(drawn(1, size), drawn(2, size))
+    objective = CycleGAN(*networks(), weights=CycleGANWeights(identity=5.0))
+    parts = [next(EpochLoader(loader, 0, process=r, processes=processes).epoch(0)) for r in range(processes)]
+    [whole, *_] = loader
+    assert torch.equal(torch.cat([part["image"] for part in parts]), whole["image"])
+    for loss in (objective.critic_loss, objective.generator_loss):
+        joined = sum(loss(part).total * len(part["image"]) for part in parts) / len(whole["image"])
+        assert joined.item() == pytest.approx(loss(whole).total.item(), rel=1e-5)
+
+
+def test_a_process_without_a_pair_is_told_what_a_batch_needs():
+    loader = UnpairedDomains(drawn(1), drawn(2))
+    message = "a batch of 4 cannot be shared among 3 processes.*at least 2 samples per process"
+    with pytest.raises(ValueError, match=message):
+        next(EpochLoader(loader, 0, processes=3).epoch(0))
 
 
 def networks(seed=0):
@@ -124,7 +149,7 @@ def train(folder, steps, resume=False, networks=networks):
     )
     trainer = Trainer(objective, config, folder=folder, progress=False, tensorboard=False)
     if steps < 4:
-        loader = UnpairedDomains(heap(-0.5), heap(0.5))
+        loader = UnpairedDomains(drawn(1), drawn(2))
         stop = RuntimeError("killed")
 
         def killed(batch, rng=None, seen=[]):  # noqa: B006
@@ -137,7 +162,7 @@ def train(folder, steps, resume=False, networks=networks):
         with pytest.raises(RuntimeError, match="killed"):
             trainer.fit(loader)
     else:
-        trainer.fit(UnpairedDomains(heap(-0.5), heap(0.5)), resume=resume)
+        trainer.fit(UnpairedDomains(drawn(1), drawn(2)), resume=resume)
     return trainer
 
 

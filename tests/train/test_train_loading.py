@@ -11,6 +11,7 @@ from toy_training import NoisyFaces, noisy_loader
 
 from aucond.train.loading import EpochLoader, batch_size, to_device
 from aucond.train.randomness import preserved_global_state
+from aucond.types import Batch
 
 
 @pytest.fixture(autouse=True)
@@ -29,8 +30,13 @@ def same(first: list[Tensor], second: list[Tensor]) -> bool:
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"num_workers": 1}, {"generator": torch.Generator().manual_seed(1)}],
-    ids=["plain", "worker", "own generator"],
+    [
+        {},
+        {"num_workers": 1},
+        {"num_workers": 1, "persistent_workers": True},
+        {"generator": torch.Generator().manual_seed(1)},
+    ],
+    ids=["plain", "worker", "persistent worker", "own generator"],
 )
 def test_order_and_noise_are_a_function_of_seed_and_epoch(options: dict[str, Any]) -> None:
     loader = EpochLoader(noisy_loader(**options), seed=4)
@@ -108,6 +114,61 @@ def test_set_epoch_is_called_wherever_it_is() -> None:
     assert spy.epochs == [0, 6] and spy.dataset.epoch == 6
 
 
+class EpochFaces(NoisyFaces):
+    """Images that are the number of their epoch."""
+
+    epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        return {"image": torch.full((1, 1, 1), float(self.epoch))}
+
+
+class OwnLoader(DataLoader[dict[str, Tensor]]):
+    """A loader with an epoch and an order of batches of its own, as projects write them."""
+
+    told = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.told = epoch
+
+    def __iter__(self) -> Any:
+        return ({**batch, "told": torch.full((1,), self.told)} for batch in super().__iter__())
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_persistent_workers_know_the_epoch(processes: int) -> None:
+    loader = DataLoader(EpochFaces(), 7, num_workers=1, persistent_workers=True)
+    epochs = EpochLoader(loader, seed=0, processes=processes)
+    for epoch in (0, 1, 5):
+        assert [int(image.max()) for image in images(epochs, epoch)] == [epoch, epoch]
+    assert loader.persistent_workers and int(next(iter(loader))["image"].max()) == 5
+
+
+def test_persistent_workers_of_a_loader_of_ones_own_know_the_epoch() -> None:
+    epochs = EpochLoader(OwnLoader(EpochFaces(), 14, num_workers=1, persistent_workers=True), seed=0)
+    for epoch in (0, 3):
+        [batch] = epochs.epoch(epoch)
+        assert (int(batch["image"].max()), int(batch["told"])) == (epoch, epoch)  # type: ignore[typeddict-item]
+
+
+class Pairs(list[Batch]):
+    """Batches whose neighbours belong together."""
+
+    samples_kept_together = 2
+
+
+@pytest.mark.parametrize(("size", "processes"), [(6, 2), (16, 3), (10, 5), (4, 2), (5, 2)])
+def test_samples_that_belong_together_come_to_one_process(size: int, processes: int) -> None:
+    loader = Pairs([{"image": torch.arange(float(size))[:, None]}])
+    parts = [images(EpochLoader(loader, 0, process=r, processes=processes), 0)[0] for r in range(processes)]
+    assert torch.cat(parts).flatten().tolist() == list(range(size))
+    assert all(part[0] % 2 == 0 for part in parts)
+    assert max(map(len, parts)) - min(map(len, parts)) <= 2
+
+
 @pytest.mark.parametrize("processes", [2, 3])
 @pytest.mark.parametrize("kind", ["loader", "list"])
 def test_slices_of_all_processes_are_the_whole_batch(processes: int, kind: str) -> None:
@@ -165,6 +226,13 @@ def used_up() -> Iterator[dict[str, Tensor]]:
             [(0, 0)],
             ValueError,
             "a batch of 1 cannot be shared among 2 processes.*drop_last=True",
+        ),
+        (
+            Pairs([{"image": torch.zeros(4, 1)}]),
+            {"processes": 3},
+            [(0, 0)],
+            ValueError,
+            "a batch of 4 cannot be shared among 3 processes.*at least 2 samples per process",
         ),
         (
             DataLoader(NoisyFaces(), sampler=DistributedSampler(NoisyFaces(), 2, 0)),

@@ -11,7 +11,15 @@ import torch
 from torch import Tensor, nn
 from toy_training import CONDITIONS, ToyObjective, noisy_loader, preview, toy_config, toy_trainer
 
-from aucond.train import Monitor, Trainer, TrainerConfig, TrainingDivergedError, read_checkpoint, read_log
+from aucond.train import (
+    DamagedCheckpointError,
+    Monitor,
+    Trainer,
+    TrainerConfig,
+    TrainingDivergedError,
+    read_checkpoint,
+    read_log,
+)
 from aucond.types import Batch, LossTerms
 
 FIXED: list[Batch] = [
@@ -259,6 +267,38 @@ def test_a_loss_that_is_not_finite_ends_the_run_at_the_last_good_checkpoint(
     assert trainer.fit(noisy_loader()).steps == 30
 
 
+def breaks_at(critic_call: int) -> Changed:
+    def break_down(name: str, call: int, terms: LossTerms) -> LossTerms:
+        factor = float("nan") if (name, call) == ("critic", critic_call) else 1.0
+        return LossTerms({**terms, "condition": terms["condition"] * factor})
+
+    return Changed(break_down)
+
+
+def test_a_run_with_changed_settings_goes_back_to_weights_of_the_old_ones(tmp_path: Path) -> None:
+    toy_trainer(tmp_path, steps=14).fit(noisy_loader())
+    trainer = toy_trainer(tmp_path, breaks_at(3), steps=30, learning_rate=0.01)
+    with pytest.warns(RuntimeWarning, match="going on with other settings"):
+        trainer.resume(allow_changed_config=True)
+    with pytest.raises(TrainingDivergedError, match="step_00000014, has been loaded") as caught:
+        trainer.fit(noisy_loader())
+    assert caught.value.checkpoint == tmp_path / "checkpoints" / "step_00000014" and trainer.step == 14
+    saved = read_checkpoint(caught.value.checkpoint).tensors["generator"]
+    state = trainer.objective.generator.state_dict()
+    assert all(torch.equal(tensor, saved[name]) for name, tensor in state.items())
+
+
+def test_a_run_that_diverges_says_so_even_if_its_checkpoint_is_damaged(tmp_path: Path) -> None:
+    toy_trainer(tmp_path, steps=14).fit(noisy_loader())
+    with pytest.warns(RuntimeWarning, match="steps was 14, is 30"):
+        trainer = toy_trainer(tmp_path, breaks_at(3)).resume(allow_changed_config=True)
+    (tmp_path / "checkpoints" / "step_00000014" / "ema.safetensors").unlink()
+    message = "step 17: the loss term critic/condition is nan.*step_00000014, could not be loaded: .*ema"
+    with pytest.raises(TrainingDivergedError, match=message) as caught:
+        trainer.fit(noisy_loader())
+    assert caught.value.checkpoint is None and isinstance(caught.value.__cause__, DamagedCheckpointError)
+
+
 def test_a_run_that_was_never_good_goes_back_to_its_last_checkpoint(tmp_path: Path) -> None:
     def break_down(name: str, call: int, terms: LossTerms) -> LossTerms:
         empty = {"attention_mean": torch.zeros(())} if name == "generator" else {}
@@ -284,6 +324,18 @@ def test_weights_that_are_not_finite_are_never_saved(tmp_path: Path) -> None:
         toy_trainer(tmp_path, toy).fit(noisy_loader())
     assert caught.value.checkpoint is None and "no checkpoint to go back to" in str(caught.value)
     assert not (tmp_path / "checkpoints").exists()
+
+
+def test_a_run_has_started_once_there_is_something_to_go_on_from(tmp_path: Path) -> None:
+    trainer = toy_trainer(tmp_path / "first", steps=7)
+    assert not trainer.started
+    (tmp_path / "first" / "checkpoints" / ".writing_step_00000007").mkdir(parents=True)
+    assert not trainer.started and not toy_trainer(tmp_path / "first").started
+    trainer.fit(noisy_loader())
+    assert trainer.started and toy_trainer(tmp_path / "first").started
+    # What was learnt elsewhere is not to be learnt again.
+    assert toy_trainer(tmp_path / "second", steps=7).resume(tmp_path / "first").started
+    assert not toy_trainer(tmp_path / "second").started
 
 
 def test_objectives_with_more_than_two_networks_move_themselves(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import dataclasses
 import json
+import math
 import shutil
 import subprocess
 import sys
@@ -10,9 +12,10 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from toy_training import ToyObjective, noisy_loader, run_bytes, toy_trainer
 
+from aucond import Hinge, ShuffleTargets, Wasserstein
 from aucond.train import DamagedCheckpointError, TrainerConfig, read_checkpoint, read_log
 from aucond.types import Batch, LossTerms
 
@@ -86,17 +89,17 @@ def test_how_often_it_reports_may_change(tmp_path: Path, whole: dict[str, bytes]
         assert (tmp_path / file).read_bytes() == whole[file]
 
 
-def test_workers_of_the_loader_make_no_difference_to_resuming(tmp_path: Path) -> None:
+@pytest.mark.parametrize("persistent", [False, True])
+def test_workers_of_the_loader_make_no_difference_to_resuming(tmp_path: Path, persistent: bool) -> None:
+    options = {"num_workers": 1, "persistent_workers": persistent}
     ends = []
     for name in ("whole", "parts"):
         if name == "parts":
             with pytest.raises(InterruptionError):
                 toy_trainer(tmp_path / name, Stopping(6), steps=8, checkpoint_every=2).fit(
-                    noisy_loader(num_workers=1)
+                    noisy_loader(**options)
                 )
-        toy_trainer(tmp_path / name, steps=8, checkpoint_every=2).fit(
-            noisy_loader(num_workers=1), resume=True
-        )
+        toy_trainer(tmp_path / name, steps=8, checkpoint_every=2).fit(noisy_loader(**options), resume=True)
         ends.append(run_bytes(tmp_path / name))
     assert ends[0] == ends[1]
 
@@ -162,6 +165,73 @@ def test_other_settings_are_refused_or_named(tmp_path: Path) -> None:
     ):
         trainer.resume(allow_changed_config=True)
     assert trainer.fit(noisy_loader()).steps == 16
+
+
+@dataclasses.dataclass(frozen=True)
+class ToyWeights:
+    cycle: float = 10.0
+    norm: str = "l1"
+    limits: tuple[float, ...] = (0.0, math.inf)
+    bank: Tensor | None = None
+
+
+class Telling:
+    """The toy's networks and losses, with attributes that say what they compute."""
+
+    def __init__(self, **settings: Any) -> None:
+        toy = ToyObjective()
+        self.generator, self.critic = toy.generator, toy.critic
+        self.critic_loss, self.generator_loss = toy.critic_loss, toy.generator_loss
+        vars(self).update(settings)
+
+
+class Addressed:
+    """An object of which nothing can be told."""
+
+
+TOLD = {
+    "weights": ToyWeights(),
+    "adversarial": Wasserstein(),
+    "targets": ShuffleTargets(),
+    "instance_noise": 0.0,
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"weights": ToyWeights(cycle=1.0)}, r"settings: weights\.cycle was 10\.0, is 1\.0; use"),
+        ({"weights": ToyWeights(norm="l2")}, r"weights\.norm was 'l1', is 'l2'"),
+        ({"weights": ToyWeights(limits=(0.0,))}, r"weights\.limits was '\(0\.0, inf\)', is '\(0\.0,\)'"),
+        ({"adversarial": Hinge()}, "adversarial was 'Wasserstein', is 'Hinge'"),
+        ({"targets": ShuffleTargets(0.2)}, r"targets\.jitter was 0\.1, is 0\.2"),
+        ({"instance_noise": 0.1}, r"instance_noise was 0\.0, is 0\.1"),
+        ({"instance_noise": 0.1, "learning_rate": 0.1}, "learning_rate was .*, instance_noise was"),
+    ],
+)
+def test_another_objective_is_refused_or_named(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    rate = {name: value for name, value in changes.items() if name == "learning_rate"}
+    toy_trainer(tmp_path, Telling(**TOLD), steps=4).fit(noisy_loader())
+    toy_trainer(tmp_path, Telling(**TOLD), steps=4).resume()
+    other = toy_trainer(tmp_path, Telling(**{**TOLD, **changes}), steps=4, **rate)
+    with pytest.raises(ValueError, match=message):
+        other.resume()
+    with pytest.warns(RuntimeWarning, match=message.removesuffix("; use")):
+        assert other.resume(allow_changed_config=True).step == 4
+
+
+def test_of_an_objective_only_what_both_runs_tell_is_compared(tmp_path: Path) -> None:
+    untold = {"targets": Addressed(), "adversarial": lambda: None, "weights": ToyWeights(bank=torch.ones(2))}
+    toy_trainer(tmp_path / "untold", Telling(**untold), steps=4).fit(noisy_loader())
+    saved = read_checkpoint(tmp_path / "untold" / "checkpoints" / "step_00000004").state["objective"]
+    assert set(saved) == {"weights", "weights.cycle", "weights.norm", "weights.limits"}
+    toy_trainer(tmp_path / "untold", Telling(**TOLD), steps=4).resume()
+    toy_trainer(tmp_path / "untold", ToyObjective(), steps=4).resume()
+    rewrite(
+        tmp_path / "untold" / "checkpoints" / "step_00000004" / "state.json",
+        lambda state: state.pop("objective"),  # as every checkpoint was before
+    )
+    toy_trainer(tmp_path / "untold", Telling(weights=ToyWeights(cycle=1.0)), steps=4).resume()
 
 
 class Space:
@@ -249,6 +319,21 @@ def test_nothing_to_resume(tmp_path: Path) -> None:
         state.write_bytes(b"")
     with pytest.raises(DamagedCheckpointError, match="no checkpoint is whole"):
         toy_trainer(tmp_path).fit(noisy_loader(), resume=True)
+
+
+def test_a_damaged_checkpoint_that_is_named_is_not_called_missing(tmp_path: Path) -> None:
+    toy_trainer(tmp_path, steps=4).fit(noisy_loader())
+    named = tmp_path / "checkpoints" / "step_00000004"
+    (named / "state.json").unlink()
+    with pytest.raises(DamagedCheckpointError, match=r"step_00000004/state\.json: cannot be read"):
+        toy_trainer(tmp_path, steps=4).resume(named)
+    with pytest.raises(FileNotFoundError, match="expected at least one checkpoint"):
+        toy_trainer(tmp_path, steps=4).resume(tmp_path / "checkpoints" / "step_00000099")
+
+
+def test_a_run_may_be_called_like_a_checkpoint(tmp_path: Path) -> None:
+    toy_trainer(tmp_path / "step_00000099", steps=4).fit(noisy_loader())
+    assert toy_trainer(tmp_path / "step_00000099", steps=4).resume().step == 4
 
 
 def test_other_data_is_noticed(tmp_path: Path) -> None:

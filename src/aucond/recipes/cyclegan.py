@@ -200,8 +200,9 @@ class UnpairedDomains:
     """Batches with as many images of one domain as of another, drawn independently of each other.
 
     Convention:
-        Images of the two domains alternate, so that every process's part of a batch has both. ``condition`` is
-        one-hot (B, 2): which domain an image is of. An epoch has as many batches as the shorter loader.
+        Images of the two domains alternate, and the Trainer does not part the two of a pair: every process's part of
+        a batch has as many of one as of the other. ``condition`` is one-hot (B, 2): which domain an image is of. An
+        epoch has as many batches as the shorter loader.
 
     Args:
         first: Batches of the first domain, such as a :class:`~aucond.data.TensorLoader`.
@@ -217,6 +218,9 @@ class UnpairedDomains:
     >>> batch["image"][:, 0, 0, 0], batch["condition"][0]
     (tensor([-1.,  1., -1.,  1.]), tensor([1., 0.]))
     """
+
+    samples_kept_together: ClassVar[int] = 2
+    """How many neighbours in a batch stay in one process."""
 
     def __init__(self, first: EpochBatches, second: EpochBatches) -> None:
         for name, loader in (("first", first), ("second", second)):

@@ -23,6 +23,7 @@ __all__ = [
     "Checkpoint",
     "DamagedCheckpointError",
     "checkpoint_path",
+    "is_checkpoint",
     "list_checkpoints",
     "newest_checkpoint",
     "newest_good",
@@ -127,6 +128,11 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         except SafetensorError as error:
             raise DamagedCheckpointError(f"{path / name}: is no safetensors file: {error}") from error
     return Checkpoint(path=path, state=state, tensors=tensors)
+
+
+def is_checkpoint(path: Path) -> bool:
+    """Whether this is a folder with the name of a checkpoint; it has not been looked into."""
+    return _NAME.fullmatch(path.name) is not None and path.is_dir()
 
 
 def list_checkpoints(folder: Path) -> list[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from typing import Any, cast
 
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, DistributedSampler, IterableDataset
 
-from aucond._check import describe
+from aucond._check import check_number, describe
 from aucond.train.randomness import derived_seed, seed_global_state
 from aucond.types import Batch
 
@@ -22,12 +23,14 @@ class EpochLoader:
     Order: before each epoch the global generators and every ``generator`` of the loader and its samplers are seeded
     from (seed, epoch), and every ``set_epoch`` of the loader, its samplers and its dataset is called. A shuffling
     DataLoader thereby gives the same batches for the same (seed, epoch), in whatever process. Datasets that draw their
-    own random numbers repeat them too; only those of ``persistent_workers=True`` do not, unless they derive them from
-    ``set_epoch``.
+    own random numbers repeat them too. A DataLoader's workers are started anew for each epoch even with
+    ``persistent_workers=True``: those that live on keep the dataset and the generators of the first epoch. (A
+    DataLoader hidden in another iterable must be without that option.)
 
     Several processes: process r of n takes the r-th of n contiguous slices of every batch, so that the slices of all
     processes, joined in order, are the batch that one process would have had. A DataLoader with a batch sampler loads
-    the slice only; any other iterable gives its batch in every process, of which the slice is kept.
+    the slice only; any other iterable gives its batch in every process, of which the slice is kept. A loader of which
+    neighbouring samples belong together says how many with ``samples_kept_together``; no slice parts them.
 
     Args:
         loader: An iterable of batches that can be iterated again for each epoch.
@@ -43,6 +46,7 @@ class EpochLoader:
     def __init__(self, loader: Iterable[Any], seed: int, *, process: int = 0, processes: int = 1) -> None:
         if not isinstance(loader, Iterable):
             raise TypeError(f"loader: expected an iterable of batches, got {describe(loader)}")
+        loader = _with_new_workers(loader)
         self._parts = _parts(loader)
         if processes > 1 and any(isinstance(part, DistributedSampler) for part in self._parts):
             raise ValueError(
@@ -125,6 +129,15 @@ def _length(loader: Iterable[Any]) -> int | None:
         return None
 
 
+def _with_new_workers(loader: Iterable[Any]) -> Iterable[Any]:
+    """The loader itself, or its like that starts its workers anew, and with the epoch's dataset, for each epoch."""
+    if not isinstance(loader, DataLoader) or not loader.persistent_workers:
+        return loader
+    like = copy.copy(loader)
+    vars(like)["persistent_workers"] = False  # which DataLoader does not allow to be set
+    return like
+
+
 def _parts(loader: Iterable[Any]) -> list[Any]:
     batches = getattr(loader, "batch_sampler", None)
     found = [
@@ -150,21 +163,32 @@ def _checked(batch: Any) -> Batch:
     return cast(Batch, batch)
 
 
-def _bounds(size: int, process: int, processes: int) -> tuple[int, int]:
-    if size < processes:
-        raise ValueError(
-            f"loader: a batch of {size} cannot be shared among {processes} processes; "
-            "use a batch size of at least one sample per process, and drop_last=True if the last batch is short"
-        )
-    return size * process // processes, size * (process + 1) // processes
+class _Share:
+    """Which samples of a batch are one process's."""
+
+    def __init__(self, process: int, processes: int, together: int) -> None:
+        check_number("loader.samples_kept_together", together, low=1, integer=True)
+        self._process, self._processes, self._together = process, processes, together
+
+    def of(self, size: int) -> slice:
+        groups = -(-size // self._together)
+        if groups < self._processes:
+            least = f"{self._together} samples" if self._together > 1 else "one sample"
+            raise ValueError(
+                f"loader: a batch of {size} cannot be shared among {self._processes} processes; "
+                f"use a batch size of at least {least} per process, and drop_last=True if the last batch is short"
+            )
+        start, stop = (groups * r // self._processes for r in (self._process, self._process + 1))
+        return slice(start * self._together, stop * self._together)
 
 
 def _sliced(loader: Iterable[Any], process: int, processes: int) -> Iterable[Any]:
+    share = _Share(process, processes, getattr(loader, "samples_kept_together", 1))
     if not isinstance(loader, DataLoader) or not isinstance(loader.batch_sampler, Iterable):
-        return _SlicedBatches(loader, process, processes)
+        return _SlicedBatches(loader, share)
     return DataLoader(
         loader.dataset,
-        batch_sampler=_SlicedIndices(loader.batch_sampler, process, processes),
+        batch_sampler=_SlicedIndices(loader.batch_sampler, share),
         num_workers=loader.num_workers,
         collate_fn=loader.collate_fn,
         pin_memory=loader.pin_memory,
@@ -173,33 +197,29 @@ def _sliced(loader: Iterable[Any], process: int, processes: int) -> Iterable[Any
         multiprocessing_context=loader.multiprocessing_context,
         generator=loader.generator,
         prefetch_factor=loader.prefetch_factor,
-        persistent_workers=loader.persistent_workers,
     )
 
 
 class _SlicedIndices:
     """A batch sampler that keeps one process's slice of every batch's indices."""
 
-    def __init__(self, batches: Iterable[Sequence[int]], process: int, processes: int) -> None:
-        self._batches, self._process, self._processes = batches, process, processes
+    def __init__(self, batches: Iterable[Sequence[int]], share: _Share) -> None:
+        self._batches, self._share = batches, share
 
     def __iter__(self) -> Iterator[list[int]]:
         for indices in self._batches:
-            start, stop = _bounds(len(indices), self._process, self._processes)
-            yield list(indices[start:stop])
+            yield list(indices[self._share.of(len(indices))])
 
 
 class _SlicedBatches:
     """Batches of which one process's slice is kept."""
 
-    def __init__(self, batches: Iterable[Any], process: int, processes: int) -> None:
-        self._batches, self._process, self._processes = batches, process, processes
+    def __init__(self, batches: Iterable[Any], share: _Share) -> None:
+        self._batches, self._share = batches, share
 
     def __iter__(self) -> Iterator[Batch]:
         for batch in self._batches:
-            size = batch_size(_checked(batch))
-            start, stop = _bounds(size, self._process, self._processes)
+            own = self._share.of(batch_size(_checked(batch)))
             yield cast(
-                Batch,
-                {k: v[start:stop] if isinstance(v, Tensor | list | tuple) else v for k, v in batch.items()},
+                Batch, {k: v[own] if isinstance(v, Tensor | list | tuple) else v for k, v in batch.items()}
             )

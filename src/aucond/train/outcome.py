@@ -14,7 +14,7 @@ class TrainingDivergedError(RuntimeError):
     """A loss or a weight is not finite any more.
 
     ``checkpoint`` is the folder of the last good checkpoint (see :class:`Monitor`) or, where none was good, of the
-    last; it has been loaded. None if there was none.
+    last; it has been loaded. None if there was none, or it could not be loaded; ``__cause__`` then says why.
     """
 
     def __init__(self, message: str, checkpoint: Path | None) -> None:

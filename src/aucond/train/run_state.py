@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import platform
+import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,13 +13,17 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from aucond._version import __version__
-from aucond.train.checkpoint import Checkpoint, newest_checkpoint, read_checkpoint
+from aucond.train.checkpoint import Checkpoint, is_checkpoint, newest_checkpoint, read_checkpoint
 from aucond.train.config import TrainerConfig
 from aucond.types import Objective
 
 __all__ = ["Progress", "check_same_run", "find_checkpoint", "saved_settings"]
+
+_OBJECTIVE = ("weights", "adversarial", "targets", "penalty_points", "instance_noise")
+"""The attributes by which the recipes' objectives say what they compute."""
 
 
 @dataclasses.dataclass
@@ -54,6 +59,7 @@ def saved_settings(config: TrainerConfig, objective: Objective, processes: int) 
         "config": config.to_dict(),
         "processes": processes,
         "condition_space": _condition_space(objective),
+        "objective": _objective_settings(objective),
         "versions": {
             "aucond": __version__,
             "torch": str(torch.__version__),
@@ -91,6 +97,9 @@ def check_same_run(
     changes = saved.changes(config)
     if state["processes"] != processes:
         changes["number of processes"] = (state["processes"], processes)
+    told, own = state.get("objective", {}), _objective_settings(objective)
+    # Only what both tell: checkpoints of earlier versions, and of an objective that was changed, may lack some.
+    changes |= {name: (told[name], own[name]) for name in told if name in own and told[name] != own[name]}
     if not changes:
         return
     listed = ", ".join(f"{name} was {old!r}, is {new!r}" for name, (old, new) in changes.items())
@@ -111,7 +120,8 @@ def find_checkpoint(folder: Path) -> Checkpoint:
         FileNotFoundError: If there is none.
         DamagedCheckpointError: If the one named, or every one in the folder, is damaged.
     """
-    if (folder / "state.json").exists():
+    named = is_checkpoint(folder) and not (folder / "checkpoints").is_dir()
+    if named or (folder / "state.json").exists():
         return read_checkpoint(folder)
     return newest_checkpoint(folder / "checkpoints")
 
@@ -120,6 +130,32 @@ def _condition_space(objective: Objective) -> Any:
     space = getattr(objective.generator, "space", None) or getattr(objective, "space", None)
     to_dict = getattr(space, "to_dict", None)
     return to_dict() if callable(to_dict) else None
+
+
+def _objective_settings(objective: Objective) -> dict[str, Any]:
+    """What the objective says of itself, as JSON knows it, one entry a number so that a difference can be named."""
+    found: dict[str, Any] = {}
+    for name in _OBJECTIVE:
+        if hasattr(objective, name):
+            found |= _told(name, getattr(objective, name))
+    return found
+
+
+def _told(name: str, value: Any) -> dict[str, Any]:
+    """A dataclass as its type and fields, anything else as itself or its repr; nothing if that does not tell it."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        parts: dict[str, Any] = {name: type(value).__name__}
+        for field in dataclasses.fields(value):
+            parts |= _told(f"{name}.{field.name}", getattr(value, field.name))
+        return parts
+    if value is None or isinstance(value, bool | int | str):
+        return {name: value}
+    if isinstance(value, float) and math.isfinite(value):
+        return {name: value}
+    if isinstance(value, Tensor | set | frozenset):  # abridged, of a device; in the order of this process
+        return {}
+    text = repr(value)
+    return {} if re.search(r" at 0x[0-9a-fA-F]+|\btensor\(", text) else {name: text}
 
 
 def _space_difference(saved: Any, own: Any) -> str:

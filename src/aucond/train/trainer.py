@@ -1,4 +1,4 @@
-"""The Trainer: runs an objective's two losses step by step, and lets nothing be lost."""
+"""The Trainer: runs an objective's two losses step by step, and goes on exactly where it was stopped."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from aucond.train.checkpoint import (
+    Checkpoint,
     checkpoint_path,
     list_checkpoints,
     newest_good,
     prune_checkpoints,
+    read_checkpoint,
     set_aside_after,
     write_checkpoint,
 )
@@ -45,7 +47,7 @@ class Trainer:
     decision, count or draw made in Python, may say so with ``capturable = True``: on a CUDA device its steps then run
     as CUDA graphs (see ``TrainerConfig.speed``).
 
-    In ``folder`` come to be: ``checkpoints/step_<n>/`` (safetensors and ``state.json``), ``log.jsonl``,
+    Writes to ``folder``: ``checkpoints/step_<n>/`` (safetensors and ``state.json``), ``log.jsonl``,
     ``previews/``, and ``tensorboard/`` where that is installed.
 
     A run that is stopped at any moment, even killed, goes on from its last checkpoint, and on the CPU ends with the
@@ -65,7 +67,7 @@ class Trainer:
         monitor: Watches for collapse; by default a :class:`Monitor` with the objective's advice.
         progress: Whether to show a progress bar.
         tensorboard: Whether to write for TensorBoard, if it is installed.
-        cpu: Use the CPU even where there is an accelerator.
+        cpu: Train on the CPU. By default the networks go to the GPU, if there is one, when the Trainer is made.
 
     Raises:
         ImportError: If accelerate is not installed.
@@ -104,6 +106,30 @@ class Trainer:
         return self._progress.step
 
     @property
+    def started(self) -> bool:
+        """Whether a step is done, or the folder has a checkpoint that ``fit(loader, resume=True)`` would go on from.
+
+        What is to be done once before the first step, such as teaching the critic alone, is to be done if not. The
+        folder itself tells less: it is made before the first checkpoint in it is complete.
+
+        >>> from tempfile import TemporaryDirectory
+        >>> from aucond.types import LossTerms
+        >>> class Same:
+        ...     generator, critic = nn.Linear(1, 1), nn.Linear(1, 1)
+        ...     def critic_loss(self, batch, rng): return LossTerms({"score": self.critic(batch["image"]).mean()})
+        ...     def generator_loss(self, batch, rng): return LossTerms({"edit": self.generator(batch["image"]).mean()})
+        >>> def trainer(folder):
+        ...     options = {"progress": False, "tensorboard": False, "cpu": True}
+        ...     return Trainer(Same(), TrainerConfig(steps=2), folder=folder, **options)
+        >>> with TemporaryDirectory() as folder:
+        ...     before = trainer(folder).started
+        ...     _ = trainer(folder).fit([{"image": torch.zeros(3, 1)}])
+        ...     before, trainer(folder).started
+        (False, True)
+        """
+        return self.step > 0 or bool(list_checkpoints(self._checkpoints))
+
+    @property
     def ema(self) -> nn.Module:
         """The averaged generator, in evaluation mode: the one to keep."""
         return self._learner.average.network
@@ -119,13 +145,15 @@ class Trainer:
             folder: A run's folder, of which the newest whole checkpoint is taken, or the folder of one checkpoint; by
                 default this run's.
             allow_changed_config: Go on even if settings that change the result differ, with a warning that names them.
+                Settings are those of the config and, where the objective has them, its ``weights`` and ``adversarial``,
+                ``targets``, ``penalty_points`` and ``instance_noise``, as far as their fields or their repr tell.
 
         Returns:
             The Trainer itself.
 
         Raises:
             FileNotFoundError: If there is no checkpoint.
-            DamagedCheckpointError: If none is whole.
+            DamagedCheckpointError: If the one named, or every one of the run, is damaged.
             ValueError: If it is of other settings, another condition space or architecture, or of a newer version.
         """
         source = self.folder if folder is None else Path(folder)
@@ -139,10 +167,7 @@ class Trainer:
             self.processes.count,
             allow_changed_config=allow_changed_config,
         )
-        self._learner.restore(checkpoint)
-        self._progress = Progress.from_json(checkpoint.state["progress"])
-        self.monitor.load_state_dict(checkpoint.state["monitor"])
-        self._pending = PendingValues(self.processes)
+        self._load(checkpoint)
         self._owns_folder = path.resolve().parent == self._checkpoints.resolve()
         return self
 
@@ -185,6 +210,12 @@ class Trainer:
     @property
     def _checkpoint_path(self) -> Path:
         return checkpoint_path(self._checkpoints, self.step)
+
+    def _load(self, checkpoint: Checkpoint) -> None:
+        self._learner.restore(checkpoint)
+        self._progress = Progress.from_json(checkpoint.state["progress"])
+        self.monitor.load_state_dict(checkpoint.state["monitor"])
+        self._pending = PendingValues(self.processes)
 
     def _settle(self, resume: bool) -> None:
         """Make the folder this run's: resume, or refuse to mix with another run, and set aside what lies ahead."""
@@ -289,6 +320,11 @@ class Trainer:
         path = self.processes.same_object(good or next(reversed(list_checkpoints(self._checkpoints)), None))
         if path is None:
             raise TrainingDivergedError(f"{reason}. There is no checkpoint to go back to.", None)
-        self.resume(path)
         kind = "last good" if path == good else "last"
+        try:
+            self._load(read_checkpoint(path))
+        except Exception as error:
+            raise TrainingDivergedError(
+                f"{reason}. The {kind} checkpoint, {path}, could not be loaded: {error}", None
+            ) from error
         raise TrainingDivergedError(f"{reason}. The {kind} checkpoint, {path}, has been loaded.", path)

@@ -4,6 +4,7 @@ import csv
 import importlib.util
 import json
 import logging
+import os
 import runpy
 import shutil
 import sys
@@ -149,6 +150,130 @@ def test_no_photo_ends_the_run(faces: SyntheticFaces, photos: Path) -> None:
     assert reasons["1.png"] == "the detector gave landmarks that are not finite"
     assert "the face model does not fit the face" in reasons["2.png"]
     assert report.several == ("3.png",) and report.annotated == 3
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_landmarks_on_one_line_leave_the_other_photos_alone(
+    faces: SyntheticFaces, photos: Path, axis: int
+) -> None:
+    known = Known(faces)
+
+    def flat(picture: Any) -> list[Face]:
+        found = known(picture)
+        if known.calls == 1:
+            marks = found[0].landmarks.clone()
+            marks[:, axis] = 20.0
+            return [Face(marks, found[0].box)]
+        return found
+
+    report = run(photos, flat)
+    reasons = {problem.path.name: problem.reason for problem in report.problems}
+    assert reasons["0.png"] == "the detector went wrong: its landmarks lie all on one line"
+    assert report.annotated == 5 and len(ConditionFolder(photos, OPENFACE_AUS)) == 5
+
+
+def copy_as(photos: Path, name: bytes) -> bytes:
+    """Copy the first photo to another name, if the file system takes it."""
+    path = os.fsencode(photos) + b"/" + name
+    try:
+        shutil.copy(photos / "0.png", path)
+    except OSError:
+        pytest.skip("the file system takes no such names")
+    return path
+
+
+def test_a_name_that_is_not_utf8_does_not_end_the_run(
+    faces: SyntheticFaces, photos: Path, caplog: Any
+) -> None:
+    path = copy_as(photos, b"Andr\xe9.png")
+    listed = "Andr\\udce9.png,the file name is not UTF-8; rename it"
+    for new in (8, 0):
+        caplog.clear()
+        with caplog.at_level(logging.WARNING, "aucond.data"):
+            report = run(photos, Known(faces))
+        assert (report.new, report.annotated) == (new, 6)
+        assert str(report.problems[0].path) == f"{photos}/Andr\\udce9.png"
+        assert listed in (photos / "unusable_photos.csv").read_text().splitlines()
+        assert "dropped" not in caplog.text
+        assert len(ConditionFolder(photos, OPENFACE_AUS)) == 6
+    assert "2 photos listed in unusable_photos.csv are not looked at again" in caplog.text
+    os.rename(path, photos / "7.png")  # noqa: PTH104
+    report = run(photos, Known(faces))
+    assert (report.new, report.annotated, len(report.problems)) == (1, 7, 2)
+
+
+def test_a_journal_with_a_name_that_is_not_utf8_goes_on(
+    faces: SyntheticFaces, photos: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(annotation, "_BATCH", 2)
+    with pytest.raises(KeyboardInterrupt):
+        run(photos, Known(faces, stop_at=5))
+    with (photos / ".annotation.jsonl").open("a") as stream:
+        stream.write(json.dumps({"file_name": "Andr\udce9.png", "faces": 1, "values": [0.0] * 17}) + "\n")
+    report = run(photos, Known(faces))
+    assert (report.new, report.annotated) == (4, 6)
+    assert "Andr" not in (photos / "metadata.csv").read_text()
+    copy_as(photos, b"Andr\xe9.png")
+    assert run(photos, Known(faces)).annotated == 6
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        (" 0.png", "begins or ends with a blank, which tables take away; rename it"),
+        ("\N{NO-BREAK SPACE}x.png", "begins or ends with a blank, which tables take away; rename it"),
+        ("x\ry.png", "has a carriage return in it, which ends a row of a table; rename it"),
+    ],
+)
+def test_a_name_that_a_table_would_change_is_listed(
+    faces: SyntheticFaces, photos: Path, name: str, reason: str
+) -> None:
+    copy_as(photos, name.encode())
+    for new in (8, 0):
+        report = run(photos, Known(faces))
+        assert (report.new, report.annotated) == (new, 6)
+        assert [problem.reason for problem in report.problems].count(f"the file name {reason}") == 1
+        # Its neighbour of the same name without the blank is no worse for it.
+        assert len(ConditionFolder(photos, OPENFACE_AUS)) == 6
+    assert len(report.problems) == 3
+
+
+def test_photos_that_are_gone_leave_the_table(faces: SyntheticFaces, photos: Path, caplog: Any) -> None:
+    run(photos, Known(faces))
+    with (photos / "metadata.csv").open("a") as stream:
+        stream.write("x" * 300 + ".png" + ",0" * OPENFACE_AUS.dim + "\n")
+    (photos / "4.png").rename(photos / "4.raw")
+    table = (photos / "metadata.csv").read_text()
+    (photos / "metadata.csv").write_text(table.replace("4.png", "4.raw"))
+    for name in ("0.png", "below/5.png", "landscape.png"):
+        (photos / name).unlink()
+    with caplog.at_level(logging.WARNING, "aucond.data"):
+        report = run(photos, Known(faces))
+    assert (report.new, report.annotated, len(report.problems)) == (0, 4, 1)
+    assert "dropped 4 entries of earlier runs, whose photos are no longer there" in caplog.text
+    # A row of the user's about a photo of another ending stays.
+    assert [path.name for path in ConditionFolder(photos, OPENFACE_AUS).paths] == [
+        "1.png",
+        "2.png",
+        "3.png",
+        "4.raw",
+    ]
+    caplog.clear()
+    run(photos, Known(faces))
+    assert "dropped" not in caplog.text
+
+
+def test_photos_that_are_gone_leave_the_journal(
+    faces: SyntheticFaces, photos: Path, monkeypatch: Any, caplog: Any
+) -> None:
+    monkeypatch.setattr(annotation, "_BATCH", 2)
+    with pytest.raises(KeyboardInterrupt):
+        run(photos, Known(faces, stop_at=5))
+    (photos / "0.png").unlink()
+    with caplog.at_level(logging.WARNING, "aucond.data"):
+        report = run(photos, Known(faces))
+    assert report.annotated == 5 and len(ConditionFolder(photos, OPENFACE_AUS)) == 5
+    assert "dropped 1 entry of earlier runs, whose photo is no longer there" in caplog.text
 
 
 def test_a_missing_part_is_no_matter_of_one_photo(photos: Path) -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import logging
+import math
+import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import torch
 from PIL import Image
 
 from aucond.conditions import ARKIT_BLENDSHAPES, ConditionSpace
-from aucond.data import ConditionFolder, DatasetError, decode_image
+from aucond.data import AnnotatedImages, Annotations, ConditionFolder, DatasetError, Record, decode_image
 
 GOOD = """file_name,identity,split,note,smileRight,jaw,smileLeft
 a.png,zoe,train,x,0.3,0.1,0.2
@@ -97,10 +99,90 @@ def test_memory_map_gives_the_same_data(write_folder: Any, space: ConditionSpace
     )
 
 
+def test_pickled_data_set_maps_its_images_again(
+    write_folder: Any, space: ConditionSpace, tmp_path: Path
+) -> None:
+    root = write_folder(GOOD, "abc")
+    cached = ConditionFolder(root, space, size=64, cache=tmp_path / "cache", flip=True)
+    cached.set_epoch(3)
+    pickled = pickle.dumps(cached)
+    assert len(pickled) < cached.images.numel()
+    again = pickle.loads(pickled)
+    assert torch.equal(again.images, cached.images)
+    assert all(torch.equal(again[i]["image"], cached[i]["image"]) for i in range(3))
+    assert torch.equal(pickle.loads(pickle.dumps(again)).images, cached.images)
+    # Images of the caller's are no longer those of the file.
+    cached.images = 255 - cached.images
+    assert torch.equal(pickle.loads(pickle.dumps(cached)).images, cached.images)
+    in_memory = ConditionFolder(root, space)
+    assert torch.equal(pickle.loads(pickle.dumps(in_memory)).images, in_memory.images)
+
+
+def test_pickled_data_set_refuses_a_cache_made_anew(
+    write_folder: Any, space: ConditionSpace, tmp_path: Path
+) -> None:
+    pickled = pickle.dumps(ConditionFolder(write_folder(GOOD, "abc"), space, cache=tmp_path / "cache"))
+    (pixels,) = (tmp_path / "cache").glob("*.bin")
+    content, written = pixels.read_bytes(), pixels.stat().st_mtime_ns
+    for other, time in ((content, 1), (content + content, written)):
+        pixels.write_bytes(other)
+        os.utime(pixels, ns=(time, time))
+        with pytest.raises(ValueError, match=r"\.bin: the file was written anew .*; open the data set again"):
+            pickle.loads(pickled)
+    pixels.unlink()
+    with pytest.raises(FileNotFoundError, match=r"\.bin"):
+        pickle.loads(pickled)
+
+
 def test_another_space_is_one_change(write_folder: Any) -> None:
     header = ",".join(["file_name", *ARKIT_BLENDSHAPES.names])
     root = write_folder(header + "\na.png" + ",0.25" * 52 + "\n", "a")
     assert ConditionFolder(root, ARKIT_BLENDSHAPES).conditions.shape == (1, 52)
+
+
+def test_identities_are_those_of_the_split(tmp_path: Path, write_image: Any, space: ConditionSpace) -> None:
+    known = [
+        Record(write_image(tmp_path / f"{i}.png", i), (0.0, 0.0, 0.0), who, "train")
+        for i, who in enumerate("ab")
+    ]
+    unknown = Record(write_image(tmp_path / "2.png"), (0.0, 0.0, 0.0), None, "test")
+    annotations = Annotations(tmp_path, (*known, unknown))
+    train, test = (AnnotatedImages(annotations, space, split=split) for split in ("train", "test"))
+    assert train.identities is not None and train.identities.tolist() == [0, 1]
+    assert test.identities is None and test.identity_names == () and "identity" not in test[0]
+    with pytest.raises(
+        ValueError, match=r"an identity of every image or of none, got 2 of 3, none of .*2\.png"
+    ):
+        AnnotatedImages(annotations, space)
+
+
+@pytest.mark.parametrize(
+    ("condition", "message"),
+    [
+        (
+            (0.0, 0.0),
+            r"annotations: expected conditions of 3 values as in ConditionSpace\(3: .*, got 2 for .*b\.png",
+        ),
+        ((0.0,) * 4, "annotations: expected conditions of 3 values .*, got 4 for"),
+        (
+            (0.0, math.nan, 0.0),
+            r"annotations: .*b\.png: component 'smileLeft' must lie in \[0, 1\], got nan at index \(1,\)",
+        ),
+        ((math.inf, 0.0, 0.0), "component 'jaw' must lie in .* got inf"),
+        ((0.0, 0.0, 1.1), "component 'smileRight' must lie in .* got 1.1"),
+    ],
+)
+def test_wrong_conditions_are_named(
+    tmp_path: Path, write_image: Any, space: ConditionSpace, condition: tuple[float, ...], message: str
+) -> None:
+    good, bad = (write_image(tmp_path / name) for name in ("a.png", "b.png"))
+    with pytest.raises(ValueError, match=message):
+        AnnotatedImages(Annotations(tmp_path, (Record(good, (0.0, 1.0, 0.5)), Record(bad, condition))), space)
+
+
+def test_annotations_of_another_kind_are_refused(space: ConditionSpace) -> None:
+    with pytest.raises(TypeError, match="annotations: expected Annotations, as the readers give, got a list"):
+        AnnotatedImages([], space)  # type: ignore[arg-type]
 
 
 BROKEN = """file_name,identity,split,jaw,smileLeft,smileRight
@@ -280,3 +362,36 @@ def test_a_split_of_data_without_splits(write_folder: Any, space: ConditionSpace
     root = write_folder("file_name,jaw,smileLeft,smileRight\na.png,0,0,0\n", "a")
     with pytest.raises(ValueError, match="has no splits, got 'train'; pass split=None"):
         ConditionFolder(root, space, split="train")
+
+
+@pytest.mark.parametrize("on_error", ["raise", "skip"])
+def test_broken_rows_are_told_before_their_split_is_missed(
+    write_folder: Any, space: ConditionSpace, on_error: Any
+) -> None:
+    root = write_folder("file_name,split,jaw,smileLeft,smileRight\na.png,train,80,0,0\n", "a")
+    with pytest.raises(DatasetError, match="line 2: 'jaw' is 80, expected a normalised value") as caught:
+        ConditionFolder(root, space, split="train", on_error=on_error)
+    assert len(caught.value.problems) == 1
+
+
+def test_broken_rows_are_told_where_only_one_split_is_broken(
+    write_folder: Any, space: ConditionSpace, caplog: pytest.LogCaptureFixture
+) -> None:
+    header = "file_name,split,jaw,smileLeft,smileRight\n"
+    root = write_folder(header + "a.png,train,80,0,0\nb.png,test,0,0,0\n", "ab")
+    with pytest.raises(DatasetError, match="line 2: 'jaw' is 80, expected a normalised value"):
+        ConditionFolder(root, space, split="train")
+    with (
+        caplog.at_level(logging.WARNING, "aucond.data"),
+        pytest.raises(ValueError, match="split: expected one of 'test' .*got 'train'"),
+    ):
+        ConditionFolder(root, space, split="train", on_error="skip")
+    assert "line 2: 'jaw' is 80, expected a normalised value" in caplog.text
+
+
+def test_a_name_too_long_for_the_system_is_a_broken_row(write_folder: Any, space: ConditionSpace) -> None:
+    name = "x" * 300 + ".png"
+    root = write_folder(f"file_name,jaw,smileLeft,smileRight\na.png,0,0,0\n{name},0,0,0\n", "a")
+    with pytest.raises(DatasetError, match=r"line 3: 'x+\.png' cannot be looked up \(File name too long\)"):
+        ConditionFolder(root, space)
+    assert len(ConditionFolder(root, space, on_error="skip")) == 1

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import logging
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -77,6 +78,31 @@ def test_skipping_logs_them_and_finishes_an_interrupted_conversion(
     assert "skipped entries, 2 problems" in caplog.text
     assert [path.name for path in ConditionFolder(tmp_path / "new", OPENFACE_AUS).paths] == ["a.png"]
     assert not list((tmp_path / "new").glob(".*"))
+
+
+@pytest.mark.parametrize("size", [None, 8])
+@pytest.mark.parametrize(
+    ("stem", "shown", "reason"),
+    [
+        (b"Andr\xe9", "Andr\\udce9", "is not UTF-8; rename it"),
+        (b" d", " d", "begins or ends with a blank, which tables take away; rename it"),
+    ],
+)
+def test_names_that_a_table_cannot_hold_are_problems(
+    half_broken: Path, tmp_path: Path, size: int | None, stem: bytes, shown: str, reason: str
+) -> None:
+    for suffix in (b".png", b".csv"):
+        path = os.fsencode(half_broken) + b"/" + stem + suffix
+        try:
+            Path(os.fsdecode(path)).write_bytes((half_broken / f"a{suffix.decode()}").read_bytes())
+        except OSError:
+            pytest.skip("the file system takes no such names")
+    with pytest.raises(DatasetError) as caught:
+        convert_to_folder(half_broken, tmp_path / "new", size=size)
+    assert f"{shown}.png: the file name {reason}" in str(caught.value)
+    convert_to_folder(half_broken, tmp_path / "new", size=size, on_error="skip")
+    assert [path.name for path in ConditionFolder(tmp_path / "new", OPENFACE_AUS).paths] == ["a.png"]
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["a.png", "metadata.csv"]
 
 
 def test_a_failing_write_leaves_no_half_file(

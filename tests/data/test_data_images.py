@@ -107,7 +107,8 @@ def test_decoding_many_keeps_order_and_reports_each_broken_file(
     paths = [write_image(tmp_path / f"{i:03}.png", i) for i in range(300)]
     paths[7].write_bytes(b"no image")
     write_image(paths[290], 0, height=13)
-    images, kept, problems = decode_images(paths, None, tmp_path / "cache" if cached else None)
+    images, kept, problems, file = decode_images(paths, None, tmp_path / "cache" if cached else None)
+    assert (file is not None) == cached
     assert kept == [i for i in range(300) if i not in (7, 290)]
     assert [problem.path for problem in problems] == [paths[7], paths[290]]
     assert "is 13x10 (height x width), while 000.png is 12x10; pass size=" in problems[1].reason
@@ -118,12 +119,12 @@ def test_decoding_many_keeps_order_and_reports_each_broken_file(
 def test_cache_is_used_again_and_notices_changes(tmp_path: Path, write_image: Any) -> None:
     paths = [write_image(tmp_path / f"{i}.png", i) for i in range(4)]
     paths[3].write_bytes(b"no image")
-    first, kept, problems = decode_images(paths, (8, 8), tmp_path / "cache")
+    first, *rest = decode_images(paths, (8, 8), tmp_path / "cache")
     files = sorted((tmp_path / "cache").iterdir())
     assert len(files) == 2
     times = [file.stat().st_mtime_ns for file in files]
     again = decode_images(paths, (8, 8), tmp_path / "cache")
-    assert torch.equal(again[0], first) and again[1:] == (kept, problems)
+    assert torch.equal(again[0], first) and [*again[1:]] == rest
     assert [file.stat().st_mtime_ns for file in files] == times
     # A write into the tensor stays in this process.
     first.zero_()
@@ -134,9 +135,53 @@ def test_cache_is_used_again_and_notices_changes(tmp_path: Path, write_image: An
     assert np.array_equal(changed[0].numpy(), decode_image(paths[0], 8))
 
 
+@pytest.mark.parametrize("failing", [[2], [0, 1, 2, 3]])
+def test_a_failure_that_passes_is_not_cached(
+    tmp_path: Path, write_image: Any, monkeypatch: pytest.MonkeyPatch, failing: list[int]
+) -> None:
+    paths = [write_image(tmp_path / f"{i}.png", i) for i in range(4)]
+    write_image(paths[3], height=13)
+    real_open = Image.open
+
+    def full(path: Path) -> Any:
+        if path in [paths[i] for i in failing]:
+            raise OSError(24, "Too many open files")
+        return real_open(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Image, "open", full)
+        _, kept, problems, _ = decode_images(paths, None, tmp_path / "cache")
+        assert kept == [i for i in range(3) if i not in failing] and "Too many open" in problems[0].reason
+    images, kept, problems, _ = decode_images(paths, None, tmp_path / "cache")
+    assert kept == [0, 1, 2] and [problem.path for problem in problems] == [paths[3]]
+    assert np.array_equal(images[2].numpy(), decode_image(paths[2]))
+
+
+def test_only_what_could_not_be_read_is_tried_again(
+    tmp_path: Path, write_image: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [write_image(tmp_path / f"{i}.png", i) for i in range(4)]
+    paths[1].write_bytes(b"no image")
+    write_image(paths[2], height=13)
+    first = decode_images(paths, None, tmp_path / "cache")
+    times = [file.stat().st_mtime_ns for file in (tmp_path / "cache").iterdir()]
+    opened = []
+    real_open = Image.open
+
+    def recorded(path: Path) -> Any:
+        opened.append(path)
+        return real_open(path)
+
+    monkeypatch.setattr(Image, "open", recorded)
+    again = decode_images(paths, None, tmp_path / "cache")
+    assert opened == [paths[1]]
+    assert torch.equal(again[0], first[0]) and again[1:] == first[1:]
+    assert [file.stat().st_mtime_ns for file in (tmp_path / "cache").iterdir()] == times
+
+
 def test_a_half_written_cache_is_made_again(tmp_path: Path, write_image: Any) -> None:
     paths = [write_image(tmp_path / f"{i}.png", i) for i in range(3)]
-    first, _, _ = decode_images(paths, None, tmp_path / "cache")
+    first, *_ = decode_images(paths, None, tmp_path / "cache")
     expected = first.clone()
     for damage in (".bin", ".json"):
         (file,) = (tmp_path / "cache").glob(f"*{damage}")

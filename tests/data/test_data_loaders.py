@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from torch.utils.data import ConcatDataset, Dataset, StackDataset, Subset
 
 from aucond.conditions import ConditionSpace
 from aucond.data import AnnotatedImages, ConditionFolder, EpochSampler, TensorLoader, make_loader
@@ -61,6 +63,15 @@ def test_worker_processes_give_the_same_batches(dataset: AnnotatedImages) -> Non
     here, there = make_loader(dataset, 4), make_loader(dataset, 4, num_workers=1)
     for epoch in (0, 3):
         assert same(batches(here, epoch), batches(there, epoch))
+
+
+def test_worker_processes_open_the_cache_themselves(write_folder: Any, tmp_path: Path) -> None:
+    root = write_folder("file_name,jaw,smileLeft,smileRight\na.png,0,0.1,1\nb.png,1,0.2,0\n", "ab")
+    cached = ConditionFolder(root, SPACE, cache=tmp_path / "cache")
+    there = make_loader(cached, 2, num_workers=1)
+    # Fork hands the map on by itself; this way the data set is pickled.
+    there.multiprocessing_context = "spawn"
+    assert same(batches(there, 1), batches(make_loader(ConditionFolder(root, SPACE), 2), 1))
 
 
 @pytest.mark.parametrize("kind", [make_loader, TensorLoader])
@@ -140,6 +151,52 @@ def test_sampler_tells_the_data_set(dataset: AnnotatedImages) -> None:
     recorder = Recorder(range(5))
     make_loader(recorder, 2).set_epoch(3)  # type: ignore[arg-type]
     assert recorder.epoch == 3
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda data: Subset(data, range(11)),
+        lambda data: Subset(ConcatDataset([range(11), Subset(data, range(11))]), range(11, 22)),
+    ],
+    ids=["subset", "nested"],
+)
+def test_wrapped_data_sets_flip_anew_in_every_epoch(dataset: AnnotatedImages, wrap: Any) -> None:
+    bare, wrapped = make_loader(dataset, 4, seed=1), make_loader(wrap(dataset), 4, seed=1)
+    for epoch in (0, 1, 7):
+        assert same(batches(wrapped, epoch), batches(bare, epoch))
+
+
+def test_sampler_tells_every_data_set_of_a_mapping_and_none_below_one_that_listens() -> None:
+    class Recorder(list[int]):
+        epoch = -1
+        dataset: Any = None
+
+        def set_epoch(self, epoch: int) -> None:
+            self.epoch = epoch
+
+    outer, inner, other = Recorder(range(5)), Recorder(range(5)), Recorder(range(5))
+    outer.dataset = inner
+    EpochSampler(StackDataset(one=outer, other=other)).set_epoch(3)  # type: ignore[arg-type]
+    assert (outer.epoch, inner.epoch, other.epoch) == (3, -1, 3)
+
+
+class Drawing(Dataset[dict[str, torch.Tensor]]):
+    """Items that are random numbers."""
+
+    def __len__(self) -> int:
+        return 6
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        return {"drawn": torch.rand(2)}
+
+
+def test_what_worker_processes_draw_follows_from_seed_and_epoch() -> None:
+    loader = make_loader(Drawing(), 3, seed=2, num_workers=1)
+    third = batches(loader, 3)
+    assert same(batches(loader, 3), third)
+    assert not same(batches(loader, 4), third)
+    assert not same(batches(make_loader(Drawing(), 3, seed=3, num_workers=1), 3), third)
 
 
 @pytest.mark.parametrize(

@@ -202,6 +202,20 @@ def test_as_many_images_as_frames_go_together_in_order(
     assert folder_units(tmp_path) == {f"imgs/{names[0]}": 1, f"imgs/{names[2]}": 3}
 
 
+@pytest.mark.parametrize(
+    "pattern", ["frame_{}.png", "frame_{:04}.png", "take2_{}_left.png", "{}.png", "frame_{:02}.png"]
+)
+@pytest.mark.parametrize("first", [0, 1, 95])
+def test_numbers_in_names_are_compared_as_numbers(
+    tmp_path: Path, write_openface: Any, write_image: Any, pattern: str, first: int
+) -> None:
+    names = [pattern.format(first + i) for i in range(12)]
+    write_openface(tmp_path / "clip.csv", [{"AU12_r": i / 4} for i in range(12)])
+    for name in names:
+        write_image(tmp_path / "clip" / name)
+    assert folder_units(tmp_path) == {f"clip/{name}": i / 4 for i, name in enumerate(names)}
+
+
 def test_otherwise_the_number_in_the_name_is_the_frame(
     tmp_path: Path, write_openface: Any, write_image: Any
 ) -> None:

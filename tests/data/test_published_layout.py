@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import pickle
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from aucond.data import DatasetError, open_dataset, read_published_layout
 def write_published(tmp_path: Path, write_image: Any) -> Any:
     """Write a data set in the published layout from its intensities and lists."""
 
-    def write(intensities: Any, train: str = "a\n", test: str = "b\n", images: str = "ab") -> Path:
+    def write(intensities: Any, train: str = "a\n", test: str = "b\n", images: Iterable[str] = "ab") -> Path:
         root = tmp_path / "published"
         for seed, name in enumerate(images):
             write_image(root / "imgs" / f"{name}.png", seed)
@@ -67,6 +68,26 @@ def test_names_with_and_without_ending(write_published: Any, listed: str, key: A
     (record,) = read_published_layout(root).records
     assert record.path.name == "a.png"
     assert record.condition == pytest.approx(tuple(RAW["a"] / 5))
+
+
+@pytest.mark.parametrize("listed", ["clip.0001\nclip.0002\n", "clip.0001.png\nclip.0002.PNG\n"])
+@pytest.mark.parametrize("ending", ["", ".png", ".jpg"])
+def test_names_with_dots_keep_all_their_parts(
+    write_published: Any, write_image: Any, listed: str, ending: str
+) -> None:
+    others = {"clip": np.full(17, 2.5), "clip.png": np.full(17, 2.5)}
+    content = {f"clip.0001{ending}": RAW["a"], f"clip.0002{ending}": RAW["b"], **others}
+    root = write_published(content, train=listed, test="", images=["clip.0001"])
+    write_image(root / "imgs" / ("clip.0002.PNG" if ".PNG" in listed else "clip.0002.png"))
+    first, second = read_published_layout(root).records
+    assert first.condition == pytest.approx(tuple(RAW["a"] / 5))
+    assert second.condition == pytest.approx(tuple(RAW["b"] / 5))
+
+
+def test_another_entry_never_stands_in_for_a_name_with_dots(write_published: Any) -> None:
+    root = write_published({"clip": RAW["a"]}, train="clip.0001\n", test="", images=["clip.0001"])
+    with pytest.raises(DatasetError, match=r"aus_openface\.pkl has no entry 'clip\.0001'"):
+        read_published_layout(root)
 
 
 @pytest.mark.parametrize(

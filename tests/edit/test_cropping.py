@@ -38,6 +38,70 @@ def test_every_photo_with_a_face_gives_a_crop_of_the_largest(tmp_path):
     assert [path.name for path in (tmp_path / "crops").iterdir()] == ["a.png"]
 
 
+def photo_folder(folder, *names):
+    folder.mkdir()
+    for name in names:
+        Image.new("L", (40, 40), 200).save(folder / name)
+    return folder
+
+
+def mirrored(face):
+    marks = face.landmarks.clone()
+    marks[36:42], marks[42:48] = face.landmarks[42:48], face.landmarks[36:42]
+    return Face(marks, face.box)
+
+
+def test_a_photo_on_which_the_detector_goes_wrong_does_not_end_the_run(tmp_path):
+    photos = photo_folder(tmp_path / "photos", *(f"{letter}.png" for letter in "abcdefgh"))
+    small, large = detector(np.full((40, 40, 3), 200, np.uint8))
+    flat = large.landmarks.clone()  # The jaw goes on around eyes, nose and mouth that are one point.
+    flat[17:], flat[0] = 9.0, 40.0
+    nowhere = Face(torch.full((68, 2), float("nan")), (0.0, 0.0, 9.0, 9.0))
+    answers = iter(
+        [
+            RuntimeError("out of memory"),
+            [mirrored(large)],
+            [nowhere],
+            [Face(large.landmarks + 500, large.box)],
+            [Face(flat, large.box)],
+            [mirrored(large), small],
+            [nowhere, large],
+            [large],
+        ]
+    )
+
+    def sometimes(picture):
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    report = crop_faces(photos, tmp_path / "crops", size=32, detector=sometimes)
+    assert [path.name for path in report.crops] == ["f.png", "g.png", "h.png"]
+    beginnings = {
+        "a.png": "the detector failed: RuntimeError: out of memory",
+        "b.png": "the detector went wrong: its landmarks show a mirrored face",
+        "c.png": "the detector gave landmarks that are not finite",
+        "d.png": "the face cannot be cut out (crop: expected one that overlaps the picture",
+        "e.png": "the face cannot be cut out (landmarks: expected finite points that lie apart",
+    }
+    assert [problem.path.name for problem in report.problems] == list(beginnings)
+    for problem in report.problems:
+        assert problem.reason.startswith(beginnings[problem.path.name])
+
+
+def test_what_is_no_fault_of_a_photo_ends_the_run(tmp_path):
+    photos = photo_folder(tmp_path / "photos", "a.png")
+
+    def missing(picture):
+        raise ImportError("finding faces needs dlib")
+
+    with pytest.raises(ImportError, match="needs dlib"):
+        crop_faces(photos, tmp_path / "crops", detector=missing)
+    with pytest.raises(TypeError, match="detector: expected it to return a list of Face"):
+        crop_faces(photos, tmp_path / "crops", detector=lambda picture: None)
+
+
 def test_wrong_folders(tmp_path):
     with pytest.raises(DatasetError, match="there is no image in it"):
         crop_faces(tmp_path, tmp_path / "crops")

@@ -178,6 +178,48 @@ def test_a_folder_without_critic_or_settings(tmp_path):
     assert FaceEditor.from_pretrained(tmp_path, size=32).critic is None
 
 
+def test_a_critic_is_loaded_exactly_if_the_saved_editor_had_one(tmp_path):
+    generator, critic = small_pair()
+    folder = tmp_path / "saved"
+    FaceEditor(generator, critic).save_pretrained(folder)
+    other = AttentionGenerator(OPENFACE_AUS, 4, 2, 1)
+    FaceEditor(other, size=32).save_pretrained(folder)
+    loaded = FaceEditor.from_pretrained(folder)
+    assert loaded.critic is None and not loaded.generator.relative
+    FaceEditor(generator, critic).save_pretrained(folder)
+    assert FaceEditor.from_pretrained(folder).critic is not None
+    assert sorted(path.name for path in folder.iterdir()) == ["critic", "editor.json", "generator"]
+
+
+def test_folders_that_say_nothing_of_a_critic_have_one_if_its_folder_is_there(tmp_path):
+    FaceEditor(*small_pair()).save_pretrained(tmp_path)
+    settings = tmp_path / "editor.json"
+    stored = json.loads(settings.read_text())
+    assert stored.pop("critic") is True
+    settings.write_text(json.dumps(stored))
+    assert FaceEditor.from_pretrained(tmp_path).critic is not None
+    settings.write_text(json.dumps({**stored, "critic": True}))
+    (tmp_path / "critic").rename(tmp_path / "elsewhere")
+    with pytest.raises(FileNotFoundError, match=r"critic: expected the folder of a saved PatchCritic"):
+        FaceEditor.from_pretrained(tmp_path)
+    settings.write_text(json.dumps(stored))
+    assert FaceEditor.from_pretrained(tmp_path).critic is None
+
+
+def test_a_failure_while_saving_leaves_the_older_editor_as_it_was(tmp_path, monkeypatch):
+    FaceEditor(*small_pair(), attention_floor=0.1).save_pretrained(tmp_path)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+    def fails(self, folder):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(PatchCritic, "save_pretrained", fails)
+    other = AttentionGenerator(OPENFACE_AUS, 4, 2, 1)
+    with pytest.raises(OSError, match="no space left"):
+        FaceEditor(other, small_pair()[1]).save_pretrained(tmp_path)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
 def test_damaged_folders_say_what_is_wrong(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(FileNotFoundError, match=r"nowhere: there is no such folder"):
@@ -193,6 +235,7 @@ def test_damaged_folders_say_what_is_wrong(tmp_path, monkeypatch):
         ("[]", "expected a JSON object"),
         (json.dumps({"sise": 32}), "unknown setting 'sise'; did you mean 'size'"),
         (json.dumps({"framing": {"nose": [1]}}), r"nose: expected \(x, y\)"),
+        (json.dumps({"critic": "no"}), "critic: expected true or false, got 'no'"),
     ]:
         settings.write_text(text)
         with pytest.raises(ValueError, match=rf"editor\.json: .*{message}"):
@@ -309,6 +352,7 @@ def test_the_shipped_networks_move_the_mouth_of_a_rendered_face():
     from aucond.faces import render_face
 
     editor = FaceEditor.from_pretrained()
+    assert editor.critic is not None
     face = render_face(1_000_007, OPENFACE_AUS.neutral_vector(), size=editor.size)
     change = (editor.edit(face, {"AU12": 1.0, "AU25": 0.5}) - face).abs().mean(0)
     middle = slice(editor.size // 4, 3 * editor.size // 4)

@@ -2,11 +2,12 @@
 
 from fractions import Fraction
 
-import numpy as np
 import pytest
 import torch
 
 from aucond.edit.video_file import Frame, probe_video, read_video, write_video
+
+from tone import write_tone  # isort: skip
 
 av = pytest.importorskip("av", reason='needs PyAV: pip install "aucond[video]"')
 
@@ -26,21 +27,6 @@ def frames(count, height=32, width=48):
         frame[:, 8:16, 4 + i % 30 : 12 + i % 30] = 0.9
         result.append(frame)
     return result
-
-
-def write_tone(path, seconds, codec="aac", rate=16000):
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=rate)
-        stream.layout = "mono"
-        kind = {"pcm_s16le": "s16", "aac": "fltp"}[codec]
-        for start in range(0, int(seconds * rate), 1024):
-            wave = 0.3 * np.sin(2 * np.pi * 440 * np.arange(start, start + 1024) / rate)
-            values = (wave * 32767).astype(np.int16) if kind == "s16" else wave.astype(np.float32)
-            sound = av.AudioFrame.from_ndarray(values[None], format=kind, layout="mono")
-            sound.sample_rate, sound.pts, sound.time_base = rate, start, Fraction(1, rate)
-            container.mux(stream.encode(sound))
-        container.mux(stream.encode())
-    return path
 
 
 def packets(path):
@@ -110,12 +96,46 @@ def test_sound_that_is_not_there_or_does_not_fit(tmp_path):
     assert not write_video(frames(2), tmp_path / "a.mp4", audio_from=tmp_path / "silent.mp4").audio
     tone = write_tone(tmp_path / "tone.wav", 0.5, "pcm_s16le")
     with pytest.raises(
-        ValueError, match=r"\.mp4 cannot hold the sound of .*tone.wav \(pcm_s16le\); write \.mkv"
+        ValueError, match=r"\.mp4 cannot hold the sound of .*tone.wav \(pcm_s16le\); write \.mov"
     ):
         write_video(frames(2), tmp_path / "b.mp4", audio_from=tone)
     assert not (tmp_path / "b.mp4").exists()
     assert write_video(frames(2), tmp_path / "b.mkv", audio_from=tone).audio
     assert not write_video(frames(2), tmp_path / "b.gif", audio_from=tone).audio
+
+
+@pytest.mark.parametrize(
+    "codec, source, advice",
+    [
+        ("flac", "tone.flac", {".mov": "write .mp4, or leave it out"}),
+        ("libopus", "tone.ogg", {".mov": "write .mp4, or leave it out"}),
+        (
+            "wavpack",
+            "tone.mkv",
+            {".mp4": "write .mkv, or leave it out", ".mov": "write .mkv, or leave it out"},
+        ),
+        ("pcm_s24le", "tone.wav", {".mp4": "write .mov, or leave it out"}),
+        (
+            "pcm_s8",
+            "tone.mov",
+            {".mp4": "write .mov, or leave it out", ".mkv": "write .mov, or leave it out"},
+        ),
+        ("nellymoser", "tone.flv", dict.fromkeys([".mp4", ".mov"], "write .mkv") | {".mkv": "leave it out"}),
+    ],
+)
+def test_a_sound_is_copied_or_the_format_is_said_not_to_hold_it(tmp_path, codec, source, advice):
+    tone = write_tone(tmp_path / source, 0.5, codec)
+    for suffix in (".mp4", ".mov", ".mkv"):
+        path = tmp_path / f"a{suffix}"
+        if suffix in advice:
+            message = rf"audio_from: \{suffix} cannot hold the sound of .*{source} \(\w+\); {advice[suffix]}"
+            with pytest.raises(ValueError, match=message):
+                write_video(frames(13), path, audio_from=tone)
+            assert not path.exists()
+        else:
+            assert write_video(frames(13), path, audio_from=tone).audio
+            copied = b"".join(packets(path))
+            assert copied and b"".join(packets(tone)).startswith(copied)
 
 
 def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):

@@ -113,6 +113,8 @@ def test_a_face_turned_in_the_picture_is_no_problem(marks, degrees):
     "spoil, message",
     [
         (lambda points: points / 64, "span 0.*pixels of the picture, not shares of its size"),
+        (lambda points: points * torch.tensor([1.0, 0.0]), "all on one line"),
+        (lambda points: points * torch.tensor([0.0, 1.0]) + 20.0, "all on one line"),
         (lambda points: points.flip(1), "mirrored face; x comes before y"),
         (lambda points: turned(points.flip(1), 30.0), "mirrored face"),
         (lambda points: points * torch.tensor([-1.0, 1.0]) + torch.tensor([64.0, 0.0]), "order of iBUG"),

@@ -19,12 +19,12 @@ from torch import Tensor
 from aucond._check import check_number, describe
 from aucond._files import atomic_file
 from aucond.conditions import ARKIT_BLENDSHAPES, ConditionSpace
-from aucond.data._files import is_image_name
+from aucond.data._files import NOT_FOR_TABLES, is_image_name, not_for_tables, printable_name, resolve_inside
 from aucond.data._tables import read_table
 from aucond.data.annotation_journal import AnnotationJournal
 from aucond.data.images import decode_image
 from aucond.data.problems import DatasetError, Problem, report_problems
-from aucond.faces.detection import DlibDetector, Face, FaceDetector, checked_faces, landmark_problem
+from aucond.faces.detection import DlibDetector, Face, FaceDetector, usable_faces
 from aucond.faces.fitting import fit_landmarks
 from aucond.faces.linear_model import LinearFaceModel
 from aucond.faces.space_model import SpaceModel
@@ -45,10 +45,10 @@ class AnnotationReport:
 
     Args:
         table: The ``metadata.csv``.
-        annotated: Photos with a condition, those of earlier runs included.
+        annotated: Photos with a condition, those of earlier runs included that are still there.
         new: Photos looked at in this run.
         several: Names of the photos, of this run, with more than one face, of which the largest was taken.
-        problems: Every photo that could not be used, those of earlier runs included.
+        problems: Every photo that could not be used, those of earlier runs included that are still there.
     """
 
     table: Path
@@ -72,8 +72,9 @@ def annotate(
 
     Photos in folders below count, hidden files do not. What is finished is kept in a journal: after a stop, the same
     call goes on. Photos that a ``metadata.csv`` of the same space or ``unusable_photos.csv`` knows are not looked
-    at again, so photos may be added later. No photo ends the run: one that cannot be read, in which no face is
-    found, or whose face the model does not fit, is listed in ``unusable_photos.csv``, in the log and in the report.
+    at again, so photos may be added later; what these know of photos that are gone is dropped. No photo ends the run:
+    one that cannot be read, in which no face is found, whose face the model does not fit, or whose name a table
+    cannot hold (not UTF-8, blanks around it), is listed in ``unusable_photos.csv``, in the log and in the report.
 
     Args:
         folder: The photos.
@@ -105,7 +106,11 @@ def annotate(
             f"detector: expected a callable from a picture to its faces, got {describe(detector)}"
         )
     names = _photo_names(root)
+    refused = {name: reason for name in names if (reason := not_for_tables(name)) is not None}
+    photos = [name for name in names if name not in refused]
     known, problems = _read_table(root, space), _read_unusable(root)
+    journal = AnnotationJournal(root / JOURNAL, _settings(fitted, max_error))
+    _drop_the_gone(root, {*names}, known, problems, journal.entries)
     if problems:
         logger.warning(
             "%s: %d photos listed in %s are not looked at again; remove it to have them tried again",
@@ -113,9 +118,8 @@ def annotate(
             len(problems),
             UNUSABLE,
         )
-    journal = AnnotationJournal(root / JOURNAL, _settings(fitted, max_error))
     done = known.keys() | problems.keys() | journal.entries.keys()
-    waiting = [name for name in names if name not in done]
+    waiting = [name for name in photos if name not in done]
     several: list[str] = []
     for batch in _batches(_bar(waiting, progress)):
         entries = _annotate_batch(root, batch, fitted, finder, max_error)
@@ -126,6 +130,7 @@ def annotate(
             problems[name] = entry["problem"]
         else:
             known[name] = entry["values"]
+    problems.update((printable_name(name), reason) for name, reason in refused.items())
     _write_csv(
         root / UNUSABLE, ["file_name", "reason"], [[name, problems[name]] for name in sorted(problems)]
     )
@@ -173,22 +178,7 @@ def _find(path: Path, detector: FaceDetector) -> list[Face] | str:
         picture = np.ascontiguousarray(decode_image(path).transpose(1, 2, 0))
     except ValueError as error:
         return str(error).removeprefix(f"{path}: ")
-    try:
-        found = detector(picture)
-    except ImportError:
-        raise
-    except Exception as error:  # Whatever a detector of the user's does to one photo, the others go on.
-        return f"the detector failed: {type(error).__name__}: {error}"
-    # Another kind of answer is no fault of the photo: it ends the run before all photos are listed as unusable.
-    faces = checked_faces(found)
-    finite = [face for face in faces if bool(face.landmarks.isfinite().all())]
-    if faces and not finite:
-        return "the detector gave landmarks that are not finite"
-    problems = [landmark_problem(face) for face in finite]
-    if finite and None not in problems:
-        return f"the detector went wrong: {problems[0]}"
-    usable = [face for face, problem in zip(finite, problems, strict=True) if problem is None]
-    return usable or "no face was found"
+    return usable_faces(detector, picture)
 
 
 def _photo_names(root: Path) -> list[str]:
@@ -203,6 +193,31 @@ def _photo_names(root: Path) -> list[str]:
     if not names:
         raise DatasetError(root, [Problem(root, "there is no image in it")])
     return sorted(names)
+
+
+def _drop_the_gone(root: Path, names: set[str], *earlier: dict[str, Any]) -> None:
+    """Take out what earlier runs know of photos that are gone, or whose names are refused by now."""
+    gone = set()
+    for name in {name for entries in earlier for name in entries}:
+        if not_for_tables(name) is None and (name in names or _is_there(root, name)):
+            continue
+        if name not in names:
+            gone.add(name)
+        for entries in earlier:
+            entries.pop(name, None)
+    if gone:
+        what = "1 entry" if len(gone) == 1 else f"{len(gone)} entries"
+        whose = "photo is" if len(gone) == 1 else "photos are"
+        logger.warning("%s: dropped %s of earlier runs, whose %s no longer there", root, what, whose)
+
+
+def _is_there(root: Path, name: str) -> bool:
+    # A table that was written by hand may name files that count as no photos here.
+    try:
+        resolve_inside(root, name)
+    except ValueError:
+        return False
+    return True
 
 
 def _read_table(root: Path, space: ConditionSpace) -> dict[str, list[float]]:
@@ -229,6 +244,7 @@ def _read_table(root: Path, space: ConditionSpace) -> dict[str, list[float]]:
 
 
 def _read_unusable(root: Path) -> dict[str, str]:
+    """Photos that an earlier run could not use, but for those of refused names: these stand there as others do."""
     path = root / UNUSABLE
     if not path.exists():
         return {}
@@ -237,7 +253,8 @@ def _read_unusable(root: Path) -> dict[str, str]:
         raise DatasetError(
             path, [Problem(path, "expected the columns file_name and reason; move it away", 1)]
         )
-    return {row.cells["file_name"]: row.cells["reason"] for row in table.rows}
+    listed = [(row.cells["file_name"], row.cells["reason"]) for row in table.rows]
+    return {name: reason for name, reason in listed if reason not in NOT_FOR_TABLES}
 
 
 def _settings(fitted: SpaceModel, max_error: float) -> dict[str, Any]:

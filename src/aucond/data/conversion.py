@@ -12,6 +12,7 @@ import numpy as np
 
 from aucond._files import atomic_file
 from aucond.conditions import OPENFACE_AUS, ConditionSpace
+from aucond.data._files import not_for_tables, printable_name
 from aucond.data.annotations import Record
 from aucond.data.images import check_size, decode_image
 from aucond.data.layouts import collect_annotations, recognise_layout
@@ -48,7 +49,7 @@ def convert_to_folder(
         Path: The new ``metadata.csv``.
 
     Raises:
-        DatasetError: An unknown layout or broken entries.
+        DatasetError: An unknown layout or broken entries, file names that a table cannot hold among them.
         ValueError: ``destination`` is the source.
         FileExistsError: ``destination`` holds a ``metadata.csv``.
 
@@ -71,6 +72,10 @@ def convert_to_folder(
     names: set[str] = set()
     for record in annotations.records:
         name = _new_name(record.path.relative_to(source), wanted is not None, names)
+        reason = not_for_tables(name)
+        if reason is not None:
+            problems.append(Problem(Path(printable_name(str(record.path))), reason))
+            continue
         try:
             _write_image(record.path, destination / name, wanted)
         except ValueError as error:

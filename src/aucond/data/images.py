@@ -9,7 +9,9 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,9 +22,40 @@ from aucond._check import check_number, describe
 from aucond._files import atomic_file
 from aucond.data.problems import Problem
 
-__all__ = ["check_size", "decode_image", "decode_images", "images_to_float"]
+__all__ = ["MappedFile", "check_size", "decode_image", "decode_images", "images_to_float"]
 
 _FORMAT = 1  # Part of the cache key: raised whenever the same file would be decoded to other bytes.
+_UNREAD = "cannot be read as an image"
+
+
+@dataclass(frozen=True)
+class MappedFile:
+    """A file of decoded images: what a pickle holds in place of them.
+
+    Args:
+        path: The file, absolute.
+        shape: (M, 3, H, W).
+        written: When the file was written, in nanoseconds: one made anew may hold other images.
+    """
+
+    path: Path
+    shape: tuple[int, ...]
+    written: int
+
+    def images(self) -> Tensor:
+        """Map the images, uint8. A write into them reaches this process's memory only, never the file.
+
+        Raises:
+            FileNotFoundError: The file is gone.
+            ValueError: It was written anew.
+        """
+        found = self.path.stat()
+        if (found.st_size, found.st_mtime_ns) != (math.prod(self.shape), self.written):
+            raise ValueError(
+                f"{self.path}: the file was written anew after the data set had mapped it; open the data set again"
+            )
+        # Not torch.from_file: what that maps cannot be sent to another process.
+        return torch.from_numpy(np.memmap(self.path, np.uint8, "c", shape=self.shape))
 
 
 def images_to_float(images: Tensor) -> Tensor:
@@ -80,22 +113,23 @@ def decode_image(path: str | Path, size: int | tuple[int, int] | None = None) ->
 
 def decode_images(
     paths: Sequence[Path], size: tuple[int, int] | None, cache: Path | None = None
-) -> tuple[Tensor, list[int], list[Problem]]:
+) -> tuple[Tensor, list[int], list[Problem], MappedFile | None]:
     """Decode image files, several at a time.
 
     Args:
         paths: The files.
         size: (height, width) of the result; None keeps the images' own, which must then be all the same.
         cache: A folder for a memory-mapped copy, used again while names, file sizes and times are the same; None
-            keeps the images in memory.
+            keeps the images in memory. Files that could not be read are tried again each time, since many a failure
+            passes. Nothing is removed from it: another copy may be of another split, or in use.
 
     Returns:
-        The images uint8 (M, 3, H, W), the positions in ``paths`` they come from, and the files that could
-        not be used.
+        The images uint8 (M, 3, H, W), the positions in ``paths`` they come from, the files that could not be used,
+        and the file that the images are mapped from, None in memory.
     """
     with _strict_pillow(), ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         if cache is None:
-            return _decode_into_memory(paths, size, pool)
+            return (*_decode_into_memory(paths, size, pool), None)
         return _decode_into_file(paths, size, pool, cache)
 
 
@@ -131,7 +165,7 @@ def _decode(path: Path, size: tuple[int, int] | None) -> npt.NDArray[np.uint8]:
                 image = ImageOps.fit(image, (size[1], size[0]), Image.Resampling.LANCZOS)
             return np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1))
     except Exception as error:  # Pillow's readers raise nearly anything on damaged files.
-        raise ValueError(f"cannot be read as an image ({error})") from error
+        raise ValueError(f"{_UNREAD} ({error})") from error
 
 
 def _decoded(
@@ -180,31 +214,43 @@ def _decode_into_memory(
 
 def _decode_into_file(
     paths: Sequence[Path], size: tuple[int, int] | None, pool: ThreadPoolExecutor, cache: Path
-) -> tuple[Tensor, list[int], list[Problem]]:
+) -> tuple[Tensor, list[int], list[Problem], MappedFile | None]:
     cache.mkdir(parents=True, exist_ok=True)
     stats = [(str(p.resolve()), p.stat().st_size, p.stat().st_mtime_ns) for p in paths]
     key = hashlib.sha256(json.dumps([_FORMAT, size, stats]).encode()).hexdigest()[:24]
     pixels, index = cache / f"images-{key}.bin", cache / f"images-{key}.json"
-    if not _is_whole(pixels, index):
+    content = _whole_index(pixels, index)
+    if content is None or _reads_now(_left_out(paths, content), size, pool):
         _fill_cache(pixels, index, _decoded(paths, size, pool))
-    content = json.loads(index.read_text(encoding="utf-8"))
-    problems = [Problem(Path(path), reason) for path, reason in content["problems"]]
-    images = torch.empty(0, dtype=torch.uint8)
-    count = math.prod(content["shape"])
-    if count:
-        # Private: a write into the tensor reaches this process's memory only, never the file.
-        images = torch.from_file(str(pixels), shared=False, size=count, dtype=torch.uint8)
-    return images.view(content["shape"]), content["kept"], problems
-
-
-def _is_whole(pixels: Path, index: Path) -> bool:
-    try:
         content = json.loads(index.read_text(encoding="utf-8"))
-        shape: list[int] = content["shape"]
-        kept: list[int] = content["kept"]
-        return pixels.stat().st_size == math.prod(shape) and len(kept) == shape[0]
+    shape, kept, problems = tuple(content["shape"]), content["kept"], _left_out(paths, content)
+    if not kept:
+        return torch.empty(shape, dtype=torch.uint8), kept, problems, None
+    file = MappedFile(pixels.resolve(), shape, pixels.stat().st_mtime_ns)
+    return file.images(), kept, problems, file
+
+
+def _whole_index(pixels: Path, index: Path) -> dict[str, Any] | None:
+    """The index of a cached set, None where there is no whole one."""
+    try:
+        content: dict[str, Any] = json.loads(index.read_text(encoding="utf-8"))
+        shape, kept = content["shape"], content["kept"]
+        whole = pixels.stat().st_size == math.prod(shape) and len(kept) == shape[0]
+        return content if whole else None
     except (OSError, ValueError, KeyError, TypeError, IndexError):
-        return False
+        return None
+
+
+def _left_out(paths: Sequence[Path], content: dict[str, Any]) -> list[Problem]:
+    kept = {*content["kept"]}
+    rest = [path for i, path in enumerate(paths) if i not in kept]
+    return [Problem(path, reason) for path, (_, reason) in zip(rest, content["problems"], strict=True)]
+
+
+def _reads_now(problems: list[Problem], size: tuple[int, int] | None, pool: ThreadPoolExecutor) -> bool:
+    """Whether a file that could not be read can be read by now."""
+    unread = [problem.path for problem in problems if problem.reason.startswith(_UNREAD)]
+    return any(not isinstance(result, Problem) for _, result in _decoded(unread, size, pool))
 
 
 def _fill_cache(

@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from aucond._check import check_number, describe
-from aucond.data.order import EpochSampler
+from aucond.data.order import EpochSampler, worker_seed
 from aucond.types import Batch
 
 __all__ = ["EpochDataLoader", "check_batches", "make_loader"]
@@ -27,6 +27,9 @@ class EpochDataLoader(DataLoader[Any]):
         # Told again at every start: another loader may have set the same data set to another epoch.
         if isinstance(self.sampler, EpochSampler):
             self.sampler.set_epoch(self.sampler.epoch)
+            if self.generator is not None:
+                # Every start draws from it the seed of the workers, and so would otherwise change the next one's.
+                self.generator.manual_seed(worker_seed(self.sampler.seed, self.sampler.epoch))
         return super().__iter__()
 
 
@@ -44,10 +47,15 @@ def make_loader(
     Call ``loader.set_epoch(epoch)`` before each epoch; without it every epoch is epoch 0. For data sets that hold
     their images as one uint8 tensor, :class:`TensorLoader` gives the same batches faster.
 
+    Convention:
+        The order is a pure function of (seed, epoch). ``set_epoch`` reaches the data set, also within torch's Subset or
+        ConcatDataset. Random numbers that a data set draws from torch's global generator follow from (seed, epoch) and
+        the number of workers; without workers they are drawn in this process, from its own generator as it is.
+
     Args:
         dataset: Any data set of dicts of tensors with a length.
         batch_size: Samples per batch B.
-        seed: Of the order.
+        seed: Of the order, and of what worker processes draw.
         shuffle: False keeps the order of the data set.
         drop_last: Leave out the last, smaller batch.
         num_workers: Processes that read items; 0 reads in this one.
@@ -69,7 +77,7 @@ def make_loader(
         drop_last=drop_last,
         num_workers=num_workers,
         # Its own generator: the loader otherwise takes its workers' seed from the global one and so moves it on.
-        generator=torch.Generator().manual_seed(seed),
+        generator=torch.Generator(),
     )
 
 

@@ -27,8 +27,9 @@ def read_openface_folder(
 
     - a video, when it has the column ``frame``: its frames are the images in a folder ``X`` or, if there is none,
       ``X_aligned``. The names of OpenFace's own crops tell frame and face. Otherwise, when the folder has as
-      many images as the file has frames, they go together in the order of their names; else the number at the
-      end of an image's name is its frame, counted from 1;
+      many images as the file has frames, they go together in the order of their names, in which whole numbers
+      are compared as numbers (``f9``, ``f10``); else the number at the end of an image's name is its frame,
+      counted from 1;
     - an image ``X.png``, ``X.jpg``, ..., or the crop of the chosen face in ``X_aligned``.
 
     Images are looked for in ``imgs/``, ``images/``, the folder itself and beside the CSV file, in this order.
@@ -151,7 +152,8 @@ def _index_frames(table: OpenFaceTable, images: list[Path]) -> dict[tuple[int | 
             (n[1] if len(n) == 2 else None, n[0]): image for n, image in zip(numbers, images, strict=True)
         }
     if len(images) == len(table.frames_in_file):
-        return {(n, None): image for n, image in zip(table.frames_in_file, images, strict=True)}
+        ordered = sorted(images, key=_natural_key)
+        return {(n, None): image for n, image in zip(table.frames_in_file, ordered, strict=True)}
     ends = [re.search(r"(\d+)$", image.stem) for image in images]
     found: dict[tuple[int | None, int | None], Path] = {
         (int(end[1]), None): image for end, image in zip(ends, images, strict=True) if end is not None
@@ -164,3 +166,9 @@ def _index_frames(table: OpenFaceTable, images: list[Path]) -> dict[tuple[int | 
             "number counted from 1"
         )
     return found
+
+
+def _natural_key(image: Path) -> tuple[list[str | int], str]:
+    # Letter by letter f10 comes before f2. Every second part is a number, so that like is compared with like.
+    parts = re.split(r"(\d+)", image.stem)
+    return [int(part) if i % 2 else part for i, part in enumerate(parts)], image.name

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sized
+from collections.abc import Iterator, Mapping, Sized
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,9 +12,9 @@ from torch.utils.data import Sampler
 
 from aucond._check import check_number, describe
 
-__all__ = ["EpochSampler", "epoch_flips", "epoch_order"]
+__all__ = ["EpochSampler", "epoch_flips", "epoch_order", "worker_seed"]
 
-_ORDER, _FLIPS = 0, 1
+_ORDER, _FLIPS, _WORKERS = 0, 1, 4  # 2 and 3 are the partners' and the kinds', of pairs.py and phases.py.
 
 
 def epoch_order(seed: int, epoch: int, count: int) -> Tensor:
@@ -32,10 +33,16 @@ def epoch_flips(seed: int, epoch: int, count: int) -> Tensor:
     return torch.rand(count, generator=_generator(seed, epoch, _FLIPS)) < 0.5
 
 
+def worker_seed(seed: int, epoch: int) -> int:
+    """Return the seed of what a loader's worker processes draw in an epoch."""
+    return _mixed(seed, epoch, _WORKERS)
+
+
 class EpochSampler(Sampler[int]):
     """Indices of a data set in an order that depends on (seed, epoch) and on nothing else.
 
-    ``set_epoch`` also tells the data set, where that has a ``set_epoch`` of its own (random flips).
+    ``set_epoch`` also tells the data set, where that has a ``set_epoch`` of its own (random flips). Where it has none,
+    the data sets in its ``dataset`` or ``datasets`` are told, as those of torch's Subset and ConcatDataset.
 
     Args:
         dataset: Anything with a length.
@@ -58,9 +65,7 @@ class EpochSampler(Sampler[int]):
         """Choose the epoch, counted from 0, that the next iteration gives."""
         check_number("epoch", epoch, low=0, integer=True)
         self.epoch = epoch
-        set_epoch = getattr(self.dataset, "set_epoch", None)
-        if set_epoch is not None:
-            set_epoch(epoch)
+        _tell_epoch(self.dataset, epoch)
 
     def __iter__(self) -> Iterator[int]:
         count = len(self.dataset)
@@ -72,9 +77,28 @@ class EpochSampler(Sampler[int]):
         return len(self.dataset)
 
 
+def _tell_epoch(dataset: Any, epoch: int) -> None:
+    """Call ``set_epoch`` of a data set or, where it has none, of those that it wraps."""
+    set_epoch = getattr(dataset, "set_epoch", None)
+    if set_epoch is not None:
+        set_epoch(epoch)
+        return
+    wrapped = [dataset.dataset] if hasattr(dataset, "dataset") else []
+    several = getattr(dataset, "datasets", ())
+    if isinstance(several, Mapping):
+        wrapped += several.values()
+    elif isinstance(several, list | tuple):
+        wrapped += several
+    for one in wrapped:
+        _tell_epoch(one, epoch)
+
+
 def _generator(seed: int, epoch: int, purpose: int) -> torch.Generator:
+    return torch.Generator().manual_seed(_mixed(seed, epoch, purpose))
+
+
+def _mixed(seed: int, epoch: int, purpose: int) -> int:
     check_number("seed", seed, low=0, integer=True)
     check_number("epoch", epoch, low=0, integer=True)
     # Mixed, not added: (seed 0, epoch 1) and (seed 1, epoch 0) share nothing.
-    mixed = int(np.random.SeedSequence([seed, epoch, purpose]).generate_state(1, np.uint64)[0])
-    return torch.Generator().manual_seed(mixed)
+    return int(np.random.SeedSequence([seed, epoch, purpose]).generate_state(1, np.uint64)[0])

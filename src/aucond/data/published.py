@@ -28,7 +28,8 @@ def read_published_layout(
 
     ``aus_openface.pkl`` maps an image's name, with or without its ending, to its 17 intensities in OpenFace's order,
     raw 0..5. ``train_ids.csv`` and ``test_ids.csv`` name one image a line, with or without its ending; they
-    become the splits ``"train"`` and ``"test"``. The pickle is read without running anything in it.
+    become the splits ``"train"`` and ``"test"``. An ending is an image's, such as ``.png``: what else follows a dot
+    belongs to the name. The pickle is read without running anything in it.
 
     Args:
         root: The folder.
@@ -139,7 +140,8 @@ def _find_image(folder: Path, images: Mapping[str, list[Path]], name: str) -> Pa
 
 
 def _find_intensities(intensities: Mapping[str, Any], name: str) -> tuple[str, np.ndarray[Any, Any]]:
-    stem = Path(name).stem
+    ending = Path(name).suffix
+    stem = name.removesuffix(ending) if ending.lower() in IMAGE_SUFFIXES else name
     candidates = [name, stem, *(stem + suffix for suffix in sorted(IMAGE_SUFFIXES))]
     key = next((candidate for candidate in candidates if candidate in intensities), None)
     if key is None:

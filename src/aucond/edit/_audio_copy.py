@@ -9,7 +9,13 @@ from typing import Any
 
 __all__ = ["AudioCopy", "open_media"]
 
-_FITS_MP4 = ("aac", "ac3", "alac", "eac3", "flac", "libopus", "mp1", "mp2", "mp3", "mp3float", "opus")
+_BOTH = ("aac", "ac3", "alac", "eac3", "mp1", "mp2", "mp3", "mp3float")
+_PCM = (
+    *("pcm_alaw", "pcm_f32be", "pcm_f32le", "pcm_f64be", "pcm_f64le", "pcm_mulaw", "pcm_s16be", "pcm_s16le"),
+    *("pcm_s24be", "pcm_s24le", "pcm_s32be", "pcm_s32le", "pcm_s8", "pcm_u8"),
+)
+_FITS = {".mp4": (*_BOTH, "flac", "libopus", "opus"), ".mov": (*_BOTH, *_PCM)}
+"""What FFmpeg writes into these formats; .mkv takes nearly everything and is asked."""
 
 
 def open_media(path: Path) -> Any:
@@ -58,11 +64,12 @@ class AudioCopy:
             return False
         stream = self._source.streams.audio[0]
         codec = stream.codec_context.name
-        if suffix != ".mkv" and codec not in _FITS_MP4:
-            raise ValueError(
-                f"audio_from: {suffix} cannot hold the sound of {self._path} ({codec}); write .mkv, or leave it out"
-            )
-        self._stream = output.add_stream_from_template(stream)
+        if codec not in _FITS.get(suffix, (codec,)):
+            raise ValueError(self._refusal(codec, suffix))
+        try:
+            self._stream = output.add_stream_from_template(stream)
+        except ValueError as error:
+            raise ValueError(self._refusal(codec, suffix)) from error
         self._output = output
         self._packets = (packet for packet in self._source.demux(stream) if packet.dts is not None)
         return True
@@ -77,3 +84,8 @@ class AudioCopy:
             packet.stream = self._stream
             self._output.mux(packet)
             self._waiting = None
+
+    def _refusal(self, codec: str, suffix: str) -> str:
+        other = next((other for other, held in _FITS.items() if codec in held), ".mkv")
+        advice = "leave it out" if other == suffix else f"write {other}, or leave it out"
+        return f"audio_from: {suffix} cannot hold the sound of {self._path} ({codec}); {advice}"

@@ -94,9 +94,10 @@ def encode(
         raise ValueError("frames: expected at least one frame, got none")
     path.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
+        file = stack.enter_context(atomic_file(path))
+        # Closed before the file gets its name, which may be the sound's own: Windows replaces no open file.
         wanted = audio_from is not None and suffix != ".gif"
         sound = stack.enter_context(AudioCopy(audio_from)) if wanted and audio_from is not None else None
-        file = stack.enter_context(atomic_file(path))
         return _encode(chain([first], pictures), first.pixels.shape, file, suffix, rate, quality, sound)
 
 

@@ -12,7 +12,7 @@ from aucond.data import DatasetError, Problem
 from aucond.data._files import list_images
 from aucond.edit.photo_io import open_pixels
 from aucond.edit.wild import cut_out
-from aucond.faces.detection import DlibDetector, FaceDetector, find_faces
+from aucond.faces.detection import DlibDetector, FaceDetector, usable_faces
 from aucond.faces.framing import FaceFraming
 
 __all__ = ["CropReport", "crop_faces"]
@@ -44,7 +44,8 @@ def crop_faces(
     """Cut the largest face out of every photo of a folder, upright and in one frame, and write it as a PNG file.
 
     ``FaceEditor`` cuts faces out in the same way, so networks trained on these crops meet in photos what they have
-    learned. No photo ends the run: one that cannot be read or shows no face is in the report and in the log.
+    learned. No photo ends the run: one that cannot be read, in which no face is found, on which the detector fails, or
+    whose face lies outside the picture, is in the report and in the log.
 
     Args:
         photos: A folder of photos.
@@ -57,6 +58,7 @@ def crop_faces(
         DatasetError: No such folder, no photo in it, or two photos that would become one file.
         ValueError: ``output`` is the folder of the photos.
         ImportError: dlib or its weights are missing.
+        TypeError: The detector returns something else than a list of faces.
 
     >>> crop_faces("no_such_folder", "crops")
     Traceback (most recent call last):
@@ -107,10 +109,14 @@ def _crop_one(
         pixels = open_pixels(path)
     except (ValueError, OSError) as error:
         return str(error).removeprefix(f"{path}: ")
-    faces = find_faces(detector, pixels.rgb())
-    if not faces:
-        return "no face was found"
-    crop = cut_out(pixels, framing.crop(faces[0].landmarks), size)
+    faces = usable_faces(detector, pixels.rgb())
+    if isinstance(faces, str):
+        return faces
+    face = max(faces, key=lambda face: face.area)
+    try:
+        crop = cut_out(pixels, framing.crop(face.landmarks), size)
+    except ValueError as error:
+        return f"the face cannot be cut out ({error})"
     values = ((crop + 1) * 127.5).round().byte().permute(1, 2, 0).contiguous().numpy()
     with atomic_file(target) as stream:
         Image.fromarray(values).save(stream, "PNG")

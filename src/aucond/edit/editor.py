@@ -53,9 +53,9 @@ class FaceEditor:
     Args:
         generator: A generator that was built with a ConditionSpace.
         critic: A critic with a head that reads that space; without it ``current`` must be given to :meth:`prepare`.
-        size: Side of the crops the networks were trained on; None: what a size-bound head of the critic tells.
+        size: Side of the crops the networks were trained on; None: taken from the critic if its head fixes the size.
         detector: Finds the faces; None: :class:`~aucond.faces.DlibDetector`, made when first needed.
-        framing: Where eyes, nose and mouth lay in the training crops.
+        framing: Position of eyes, nose and mouth in the training crops.
         attention_floor: Mask values up to this one count as 0 in photos, in [0, 1).
         head: Name of the critic's head.
         batch_size: Most crops that go through the networks at once.
@@ -112,23 +112,27 @@ class FaceEditor:
         """Load an editor.
 
         Args:
-            folder_or_hub_id: A folder with ``generator/`` and, if there is one, ``critic/`` (as the recipes write
-                them), or a repository of that layout on the Hugging Face Hub; None: the small networks that come with
-                aucond. They know *rendered* faces of 64 x 64 pixels only.
+            folder_or_hub_id: A folder with ``generator/`` and, if there is one, ``critic/`` (as :meth:`save_pretrained`
+                and the recipes write them), or a repository of that layout on the Hugging Face Hub; None: the small
+                networks that come with aucond. They know *rendered* faces of 64 x 64 pixels only.
             device: Where the networks go.
             detector: As of the class.
-            critic_heads: The critic's heads, if they were callables that its weights do not tell.
+            critic_heads: The critic's heads; needed only for callables that cannot be recognised from the weights.
             **options: The class's other arguments, in place of what the folder says.
 
         Raises:
-            FileNotFoundError: No such folder, or no generator in it.
+            FileNotFoundError: No such folder, no generator in it, or no critic where the saved editor had one.
             ValueError: Damaged files, or those of something else.
         """
         generator, critic, stored = load_pair(folder_or_hub_id, device, critic_heads)
         return cls(generator, critic, detector=detector, **{**stored, **options})
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write the editor to a folder that :meth:`from_pretrained` reads (the detector is not part of it)."""
+        """Write the editor to a folder that :meth:`from_pretrained` reads (the detector is not part of it).
+
+        An older editor in the folder is replaced when all of the new one is written. If the new one has no critic, the
+        older one's files stay in ``critic/``, but are not loaded.
+        """
         settings = {"size": self.size, "framing": self.framing, "attention_floor": self.attention_floor}
         save_pair(self.generator, self.critic, settings, Path(folder))
 

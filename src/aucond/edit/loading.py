@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 
-from aucond._check import nearest
+from aucond._check import describe, nearest
 from aucond._files import atomic_file
 from aucond.faces.framing import FaceFraming
 from aucond.nn import AttentionGenerator, ConvRegressionHead, PatchCritic
@@ -20,7 +21,7 @@ from aucond.types import HeadFactory
 __all__ = ["load_pair", "save_pair", "trained_size"]
 
 SHIPPED = Path(__file__).parent / "faces64"
-_OPTIONS = ("size", "framing", "attention_floor")
+_OPTIONS = ("size", "framing", "attention_floor", "critic")
 
 
 def trained_size(critic: PatchCritic | None, head: str) -> int | None:
@@ -36,7 +37,9 @@ def load_pair(
     device: str | torch.device,
     critic_heads: Mapping[str, HeadFactory] | None = None,
 ) -> tuple[AttentionGenerator, PatchCritic | None, dict[str, Any]]:
-    """Load generator, critic (None where the folder has none) and the editor's own settings.
+    """Load generator, critic and the editor's own settings.
+
+    ``editor.json`` says whether there is a critic; where it does not, there is one if there is a folder of one.
 
     Args:
         folder_or_hub_id: A folder, a repository on the Hub, or None for the networks that come with the package.
@@ -50,27 +53,46 @@ def load_pair(
             "editor's folder is what FaceEditor.save_pretrained or an example wrote. A generator saved alone is "
             "opened by FaceEditor(AttentionGenerator.from_pretrained(folder), critic, size=...)"
         )
+    settings = _settings(folder / "editor.json")
+    found = (folder / "critic").is_dir()
+    wanted = settings.pop("critic", found)
+    if wanted and not found:
+        raise FileNotFoundError(
+            f"{folder / 'critic'}: expected the folder of a saved PatchCritic, as editor.json beside it says that "
+            "there is one, found no such folder"
+        )
     generator = AttentionGenerator.from_pretrained(folder / "generator", map_location=device)
     critic = None
-    if (folder / "critic").is_dir():
+    if wanted:
         heads = critic_heads or _described_heads(folder / "critic")
         options: dict[str, Any] = {} if heads is None else {"heads": heads}
         critic = PatchCritic.from_pretrained(folder / "critic", map_location=device, **options)
-    return generator, critic, _settings(folder / "editor.json")
+    return generator, critic, settings
 
 
 def save_pair(
     generator: AttentionGenerator, critic: PatchCritic | None, settings: Mapping[str, Any], folder: Path
 ) -> None:
-    """Write what :func:`load_pair` reads."""
-    folder.mkdir(parents=True, exist_ok=True)
-    generator.save_pretrained(folder / "generator")
-    if critic is not None:
-        critic.save_pretrained(folder / "critic")
+    """Write what :func:`load_pair` reads.
+
+    An older critic in the folder is not removed where there is no new one: ``editor.json`` says that it is not loaded.
+    """
     framing: FaceFraming = settings["framing"]
-    plain = {**settings, "framing": {name: list(point) for name, point in vars(framing).items()}}
-    with atomic_file(folder / "editor.json") as stream:
-        stream.write((json.dumps(plain, indent=2) + "\n").encode())
+    points = {name: list(point) for name, point in vars(framing).items()}
+    plain = {**settings, "framing": points, "critic": critic is not None}
+    folder.mkdir(parents=True, exist_ok=True)
+    # Nothing of an older editor is replaced before all of the new one is on the disk.
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".saving-") as temporary:
+        new = Path(temporary)
+        generator.save_pretrained(new / "generator")
+        if critic is not None:
+            critic.save_pretrained(new / "critic")
+        with atomic_file(new / "editor.json") as stream:
+            stream.write((json.dumps(plain, indent=2) + "\n").encode())
+        for file in sorted(path for path in new.rglob("*") if path.is_file()):
+            target = folder / file.relative_to(new)
+            target.parent.mkdir(exist_ok=True)
+            file.replace(target)
 
 
 def _folder(folder_or_hub_id: str | Path | None) -> Path:
@@ -132,6 +154,8 @@ def _settings(path: Path) -> dict[str, Any]:
         for name in settings:
             if name not in _OPTIONS:
                 raise ValueError(f"unknown setting {name!r}{nearest(str(name), _OPTIONS)}")
+        if not isinstance(settings.get("critic", True), bool):
+            raise ValueError(f"critic: expected true or false, got {describe(settings['critic'])}")
         if "framing" in settings:
             points = {name: tuple(point) for name, point in settings["framing"].items()}
             settings["framing"] = FaceFraming(**points)

@@ -250,6 +250,8 @@ def _pixels(image: Any) -> NDArray[np.uint8]:
             image = (image >> 8).astype(np.uint8)
         if image.ndim == 3 and image.shape[2] == 3:
             return np.ascontiguousarray(image)
+        if image.ndim == 3 and image.shape[2] == 1:
+            image = image[..., 0]
         image = Image.fromarray(image)
     if image.mode.startswith("I;16"):
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))

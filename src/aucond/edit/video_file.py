@@ -92,7 +92,7 @@ def write_video(
         path: Where to; the suffix tells the format. Missing folders are made.
         frames_per_second: Of plain tensors; frames with a time keep theirs.
         audio_from: A file whose first audio stream is copied, not encoded again, up to the end of the video.
-            A file without sound gives none.
+            A file without sound gives none. MP4 holds no PCM, MOV neither FLAC nor Opus; MKV holds nearly all.
         quality: H.264's constant rate factor, 0 (lossless but for colour) to 51; 18 is hard to tell from the source.
 
     Returns:

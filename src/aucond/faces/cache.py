@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .model_file import write_atomically
+from .._files import atomic_file
 
 __all__ = ["content_version", "default_cache_folder", "read_cached", "write_cached"]
 
@@ -89,7 +89,9 @@ def write_cached(
     }
     path = cache_path(folder, recipe)
     try:
-        write_atomically(path, save({"images": images, "poses": poses}, metadata=metadata))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_file(path) as stream:
+            stream.write(save({"images": images, "poses": poses}, metadata=metadata))
     except OSError as error:
         _log.warning("%s: cannot be written (%s); going on without the cache", path, error)
 

@@ -24,6 +24,7 @@ __all__ = [
     "checked_faces",
     "find_faces",
     "landmark_problem",
+    "usable_faces",
 ]
 
 _TURN = threading.Lock()
@@ -176,6 +177,31 @@ def find_faces(detector: FaceDetector, picture: NDArray[np.uint8]) -> list[Face]
     return sorted(faces, key=lambda face: -face.area)
 
 
+def usable_faces(detector: FaceDetector, picture: NDArray[np.uint8]) -> list[Face] | str:
+    """Ask a detector about one picture of many: its usable faces, or why there are none.
+
+    Raises:
+        ImportError: What the detector needs is missing.
+        TypeError: It returned something else than a list of faces.
+    """
+    try:
+        found = detector(picture)
+    except ImportError:
+        raise
+    except Exception as error:  # Whatever a detector of the user's does to one photo, the others go on.
+        return f"the detector failed: {type(error).__name__}: {error}"
+    # Another kind of answer is no fault of the photo: it ends the run before all photos are listed as unusable.
+    faces = checked_faces(found)
+    finite = [face for face in faces if bool(face.landmarks.isfinite().all())]
+    if faces and not finite:
+        return "the detector gave landmarks that are not finite"
+    problems = [landmark_problem(face) for face in finite]
+    if finite and None not in problems:
+        return f"the detector went wrong: {problems[0]}"
+    usable = [face for face, problem in zip(finite, problems, strict=True) if problem is None]
+    return usable or "no face was found"
+
+
 def checked_faces(found: Any) -> list[Face]:
     """Return what a detector returned if it is a list of faces."""
     if not isinstance(found, list | tuple):
@@ -194,12 +220,17 @@ def landmark_problem(face: Face) -> str | None:
     """What is wrong with a face's landmarks, of the mistakes that a fit would not notice; None if nothing is.
 
     They are: coordinates from 0 to 1 in place of pixels, y before x, and points in mirrored order. The last two show
-    in one sign: seen from the person's right eye to the left one, the mouth lies on the wrong side.
+    in one sign: seen from the person's right eye to the left one, the mouth lies on the wrong side. Points all on one
+    line along x or y count too: a fit notices them, but refuses all faces of its batch for one.
     """
-    points = face.landmarks.detach().double().cpu()
-    extent = float((points.amax(0) - points.amin(0)).max())
+    # In float32 first, as a fit takes them: a line there may be none in float64.
+    points = face.landmarks.detach().float().double().cpu()
+    sides = points.amax(0) - points.amin(0)
+    extent = float(sides.max())
     if extent <= 1.0:
         return f"its landmarks span {extent:.2g} pixels; they must be pixels of the picture, not shares of its size"
+    if float(sides.min()) <= 0.0:
+        return "its landmarks lie all on one line"
     right, left, mouth = points[36:42].mean(0), points[42:48].mean(0), points[48:].mean(0)
     across, down = left - right, mouth - (left + right) / 2
     lengths = float(across.norm()), float(down.norm())

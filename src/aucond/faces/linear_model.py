@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .._check import check_choice, describe
-from .model_file import checked_suffix, read_arrays, write_atomically
+from .._files import atomic_file
+from .model_file import checked_suffix, read_arrays
 
 __all__ = ["HEAD_FILE", "LinearFaceModel"]
 
@@ -220,7 +221,9 @@ class LinearFaceModel:
             from safetensors.numpy import save
 
             content = save(arrays, metadata={"expression_names": names, **(metadata or {})})
-        write_atomically(target, content)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_file(target) as stream:
+            stream.write(content)
 
     @classmethod
     def load(cls, path: str | Path) -> LinearFaceModel:

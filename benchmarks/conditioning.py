@@ -114,7 +114,7 @@ class Setting:
         with tempfile.TemporaryDirectory() as folder:
             trainer = Trainer(objective, config, folder=folder)
             trainer.fit(self.loader)
-            trained: nn.Module = trainer.ema
+            trained: nn.Module = trainer.ema.cpu()
         report = evaluate_edits(
             trained, self.source, self.current, self.target, self.truth, reader=self.judge
         ).to_dict()

@@ -101,7 +101,9 @@ def main() -> None:
     trainer = Trainer(objective, config, folder=arguments.output)
     trainer.fit(loader, resume=arguments.resume)
 
-    generators: Any = trainer.ema
+    generators: Any = trainer.ema.cpu()
+    for name in DOMAINS:
+        generators[name].save_pretrained(arguments.output / f"to_{name}")
     known = torch.arange(len(held_out))[held_out.conditions.amax(1) < 0.3]
     source = images_to_float(held_out.images[known])
     smile = held_out.space.vector(**SMILE).expand(len(known), -1)
@@ -111,8 +113,6 @@ def main() -> None:
     rows = {"calm": source, "smiling": edit, "and back": back, "true smile": truth}
     picture = label_rows(tile([row[:8] for row in rows.values()], scale=2), list(rows))
     save_png(picture, arguments.output / "samples.png")
-    for name in DOMAINS:
-        generators[name].save_pretrained(arguments.output / f"to_{name}")
     metrics = {
         "steps": config.steps,
         "seed": config.seed,

@@ -44,8 +44,14 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--before-after", type=Path, help="also write a picture of before and after")
     parser.add_argument("--demo", type=Path, metavar="PICTURE", help="edit a rendered person instead")
     arguments = parser.parse_intermixed_args()
-    if arguments.demo is None and (arguments.photo is None or arguments.output is None):
+    if arguments.demo is not None:  # Then every word is a change, the first two as well.
+        words = [str(word) for word in (arguments.photo, arguments.output) if word is not None]
+        arguments.photo = arguments.output = None
+        arguments.changes = words + arguments.changes
+    elif arguments.photo is None or arguments.output is None:
         parser.error("expected a photo and an output file, or --demo PICTURE")
+    elif not arguments.changes:
+        parser.error("expected what to change, such as AU12=0.9")
     return arguments
 
 

@@ -55,6 +55,8 @@ from aucond.train import native_precision
 SPACES = {"openface": OPENFACE_AUS, "arkit": ARKIT_BLENDSHAPES, "pca": pca_blendshapes(30)}
 SHOWN = 8
 """Faces in the pictures."""
+CLEAN_BATCHES = 400
+"""On which a critic that was trained with noise learns to read pictures without it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,7 +71,9 @@ class Preset:
     critic_layers: int
     samples: int
     identities: int
+    negative_slope: float
     conditioning: Literal["film", "planes"]
+    decoder: Literal["resize", "transposed"]
     relative: bool
     initial_attention: float | None
     color: Literal["painted", "warped"]
@@ -90,7 +94,9 @@ PRESETS = {
         critic_layers=5,
         samples=8000,
         identities=300,
+        negative_slope=0.2,
         conditioning="film",
+        decoder="resize",
         relative=True,
         initial_attention=0.8,
         color="warped",
@@ -117,7 +123,9 @@ PRESETS = {
         critic_layers=6,
         samples=200_000,
         identities=10_000,
+        negative_slope=0.01,
         conditioning="planes",
+        decoder="transposed",
         relative=False,
         initial_attention=None,
         color="painted",
@@ -161,6 +169,7 @@ def build_objective(preset: Preset, space: ConditionSpace, seed: int) -> GANimat
         base_channels=preset.base_channels,
         num_residual_blocks=preset.residual_blocks,
         conditioning=preset.conditioning,
+        decoder=preset.decoder,
         relative=preset.relative,
         initial_attention=preset.initial_attention,
         color=preset.color,
@@ -172,7 +181,7 @@ def build_objective(preset: Preset, space: ConditionSpace, seed: int) -> GANimat
         {"condition": head},
         base_channels=preset.critic_channels,
         num_layers=preset.critic_layers,
-        negative_slope=0.2,
+        negative_slope=preset.negative_slope,
     )
     targets = ShuffleTargets(jitter=preset.jitter)
     return GANimation(
@@ -217,21 +226,26 @@ def main() -> None:
     trainer = Trainer(objective, config, folder=arguments.output, preview=preview)
     loader = TensorLoader(training, batch_size, seed=arguments.seed)
     started = time.monotonic()
-    if preset.pretraining_steps and not (arguments.output / "checkpoints").exists():
+    if preset.pretraining_steps and not trainer.started:
         steps = min(preset.pretraining_steps, config.steps * 2)
         print(f"teaching the critic to read conditions, {steps} batches", flush=True)
         pretrain_condition_head(
             objective.critic, loader, steps=steps, instance_noise=preset.instance_noise, seed=arguments.seed
         )
     trainer.fit(loader, resume=arguments.resume)
+    if preset.instance_noise > 0:
+        # So far the critic has only seen noisy pictures; whoever loads it will show it photos.
+        pretrain_condition_head(
+            objective.critic, loader, steps=min(CLEAN_BATCHES, config.steps), seed=arguments.seed + 1
+        )
     seconds = time.monotonic() - started
 
-    generator: Any = trainer.ema
+    generator: Any = trainer.ema.cpu()
+    generator.save_pretrained(arguments.output / "generator")
+    objective.critic.save_pretrained(arguments.output / "critic")
     save_png(preview(generator), arguments.output / "samples.png")
     frames = sweep_frames(generator, space, source[:SHOWN], current[:SHOWN])
     save_gif(frames, arguments.output / "sweep.gif")
-    generator.save_pretrained(arguments.output / "generator")
-    objective.critic.save_pretrained(arguments.output / "critic")
     metrics: dict[str, Any] = {
         "condition": arguments.condition,
         "preset": arguments.preset,
@@ -272,11 +286,12 @@ def faces_of(space: ConditionSpace, size: int) -> Callable[..., Any]:
 
 def evaluation_edits(dataset: Any, seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
     """Sources, their conditions, targets (each another sample's condition) and, where it can be drawn, the truth."""
-    source, current = images_to_float(dataset.images), dataset.conditions
+    known = hasattr(dataset, "render")
+    count = len(dataset.conditions) if known else min(SHOWN, len(dataset.conditions))
     rng = torch.Generator().manual_seed(seed)
-    target = current[torch.randperm(len(current), generator=rng)]
-    truth = dataset.render(range(len(current)), target) if hasattr(dataset, "render") else None
-    return source, current, target, truth
+    target = dataset.conditions[torch.randperm(len(dataset.conditions), generator=rng)[:count]]
+    truth = dataset.render(range(count), target) if known else None
+    return images_to_float(dataset.images[:count]), dataset.conditions[:count], target, truth
 
 
 def sweep_frames(

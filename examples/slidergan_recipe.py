@@ -282,7 +282,7 @@ def main() -> None:
     everything = TensorLoader(pairs, preset.batch_size, seed=seed)
     trainer = Trainer(objective, config, folder=arguments.output, preview=preview)
     started = time.monotonic()
-    if preset.pretraining_steps and not (arguments.output / "checkpoints").exists():
+    if preset.pretraining_steps and not trainer.started:
         steps = min(preset.pretraining_steps, config.steps * 2)
         print(f"teaching the critic to read conditions, {steps} batches", flush=True)
         pretrain_condition_head(objective.critic, everything, steps=steps, seed=seed)

@@ -109,7 +109,9 @@ def main() -> None:
     batch_size = min(16, len(training.images))
     trainer.fit(TensorLoader(training, batch_size, seed=arguments.seed), resume=arguments.resume)
 
-    generator: Any = trainer.ema
+    generator: Any = trainer.ema.cpu()
+    generator.save_pretrained(arguments.output / "generator")
+    objective.critic.save_pretrained(arguments.output / "critic")
     known = torch.arange(len(held_out))[held_out.conditions.amax(1) < 0.3]
     source = images_to_float(held_out.images[known])
     neutral = torch.eye(LABELS.dim)[:1].expand(len(known), -1)
@@ -119,12 +121,15 @@ def main() -> None:
     shown = [source, *edits, *truths]
     rows = ["source", *LABELS.names, *(["truth"] * LABELS.dim)]
     save_png(label_rows(tile([row[:8] for row in shown], scale=2), rows), arguments.output / "samples.png")
-    generator.save_pretrained(arguments.output / "generator")
-    objective.critic.save_pretrained(arguments.output / "critic")
 
     print("training a reader of labels on the ground truth, to judge the edits", flush=True)
     reader = train_regressor(
-        training.images, training.conditions, space=LABELS, epochs=8, batch_size=batch_size
+        training.images,
+        training.conditions,
+        space=LABELS,
+        epochs=8,
+        batch_size=batch_size,
+        seed=arguments.seed,
     )
     metrics: dict[str, Any] = {
         "steps": config.steps,

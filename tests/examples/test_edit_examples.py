@@ -1,5 +1,6 @@
 """Exporting an editor, editing without torch, and the before-and-after picture, as a person runs them."""
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -78,7 +79,7 @@ def test_export_and_edit_where_torch_cannot_be_imported(editor, tmp_path):
 def test_edit_photo_writes_before_and_after(editor, tmp_path):
     pytest.importorskip("dlib", reason='finding faces needs pip install "aucond[detect]"')
     pytest.importorskip("numba", reason='rendering needs pip install "aucond[faces]"')
-    made = run("examples/edit_photo.py", "--model", editor, "--demo", tmp_path / "demo.png")
+    made = run("examples/edit_photo.py", "--model", editor, "--demo", tmp_path / "demo.png", "AU12=0.5")
     assert made.returncode == 0, made.stderr
     assert "1 face(s)" in made.stdout and "bit for bit" in made.stdout
     with Image.open(tmp_path / "demo.png") as picture:
@@ -88,3 +89,29 @@ def test_edit_photo_writes_before_and_after(editor, tmp_path):
         "examples/edit_photo.py", "--model", editor, tmp_path / "nobody.png", tmp_path / "out.png", "AU12=1"
     )
     assert nobody.returncode == 1 and "no face was found" in nobody.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("--demo a.png", []),
+        ("--demo a.png AU12=0.5", ["AU12=0.5"]),
+        ("--demo a.png AU12=0.5 AU06=0.2 AU25=1", ["AU12=0.5", "AU06=0.2", "AU25=1"]),
+        ("me.jpg out.png AU12=0.5", ["AU12=0.5"]),
+        ("me.jpg out.png", None),
+        ("me.jpg", None),
+    ],
+)
+def test_edit_photo_takes_every_word_for_what_it_is(words, expected, monkeypatch, capsys):
+    spec = importlib.util.spec_from_file_location("edit_photo", ROOT / "examples" / "edit_photo.py")
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    monkeypatch.setattr(sys, "argv", ["edit_photo.py", *words.split()])
+    if expected is None:
+        with pytest.raises(SystemExit):
+            script.parse_arguments()
+        assert "expected" in capsys.readouterr().err
+        return
+    arguments = script.parse_arguments()
+    assert arguments.changes == expected
+    assert (arguments.photo is None) == ("--demo" in words)

@@ -53,3 +53,32 @@ def test_wrong_calls_say_what_is_wrong():
         evaluate_edits(generator, image, condition, condition[:1], image)
     with pytest.raises(ValueError, match="batch_size: expected an integer at least 1"):
         evaluate_edits(generator, image, condition, condition, image, batch_size=0)
+
+
+def judged(generator, reader):
+    blank, condition = torch.zeros(3, 3, 16, 16), torch.zeros(3, 2)
+    return evaluate_edits(generator, blank, condition, condition + 1, blank + 0.5, reader=reader)
+
+
+@pytest.mark.parametrize("columns", [1, 3])
+def test_a_reader_of_another_length_is_not_broadcast(columns):
+    message = rf"reader\(images\): expected the shape of target, \(3, 2\), got .*{columns}\)"
+    with pytest.raises(ValueError, match=message):
+        judged(HalfWay(), lambda images: torch.zeros(len(images), columns))
+    with pytest.raises(ValueError, match=r"reader\(images\): expected a floating tensor of shape \(3, D\)"):
+        judged(HalfWay(), lambda images: torch.zeros(2))
+
+
+def test_networks_are_judged_in_evaluation_mode_and_left_as_they_were():
+    torch.manual_seed(0)
+    reader = torch.nn.Sequential(torch.nn.BatchNorm2d(3), torch.nn.Flatten(), torch.nn.Linear(768, 2))
+    before = {name: value.clone() for name, value in reader.state_dict().items()}
+    generator = HalfWay().train()
+    next(generator.children()).eval()
+    modes = [module.training for module in generator.modules()]
+    first, again = (judged(generator, reader) for _ in range(2))
+    assert first == again and reader.training
+    assert all(torch.equal(before[name], value) for name, value in reader.state_dict().items())
+    with pytest.raises(ValueError, match="reader"):
+        judged(generator, lambda images: torch.zeros(1, 1))
+    assert [module.training for module in generator.modules()] == modes

@@ -268,3 +268,16 @@ def test_wrong_pieces_say_what_is_wrong(arguments, error, message):
 def test_a_sampler_class_instead_of_a_sampler_is_named():
     with pytest.raises(TypeError, match="targets: expected a target sampler such as ShuffleTargets"):
         GANimation(WrittenGenerator(), WrittenCritic(), targets="shuffle")
+
+
+@pytest.mark.parametrize(("penalised", "pushes"), [("edit", 1), ("keep", -1)])
+def test_advice_on_a_collapsed_mask_follows_the_mask_that_is_penalised(penalised, pushes):
+    recipe = objective(dataclasses.replace(WEIGHTS, penalised_mask=penalised))
+    mask = torch.full((1, 1, 2, 2), 0.05, requires_grad=True)
+    (slope,) = torch.autograd.grad(recipe.attention_terms(mask)[0], mask)
+    # A penalty that pushes the mask down has to be lowered where the mask has gone to 0, one that lifts it raised.
+    assert slope.sum().sign() == pushes
+    word = {1: "lower", -1: "raise"}[pushes]
+    assert recipe.advice["collapsed_to_0"].startswith(f"{word} GANimationWeights.attention")
+    assert not recipe.advice["collapsed_to_1"].startswith(word)
+    assert recipe.advice["saturated"] == GANimation.advice["saturated"]

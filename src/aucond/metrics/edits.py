@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from aucond._check import check_images, check_number, check_same_shape, check_tensor
+from aucond.metrics._judge import judge, judging
 from aucond.metrics.image_distance import image_euclidean_distance
 from aucond.metrics.mask import mask_statistics
 from aucond.nn import AttentionGenerator
@@ -71,7 +72,7 @@ def evaluate_edits(
         The means over all images.
 
     Raises:
-        ValueError: Arguments whose shapes do not go together.
+        ValueError: Arguments whose shapes do not go together, or a reader that gives no (B, N).
 
     >>> from aucond import AttentionGenerator
     >>> generator = AttentionGenerator(2, base_channels=4, num_residual_blocks=1, initial_attention=1e-9)
@@ -85,12 +86,11 @@ def evaluate_edits(
     check_same_shape("current", current, "target", target)
     check_same_shape("image", image, "truth", truth)
     check_number("batch_size", batch_size, low=1, integer=True)
-    was_training = generator.training
-    generator.eval()
     columns: list[list[Tensor]] = []
     for start in range(0, image.shape[0], batch_size):
         part = slice(start, start + batch_size)
-        output = generator.edit(image[part], target[part], current[part])
+        with judging(generator):
+            output = generator.edit(image[part], target[part], current[part])
         mask = mask_statistics(output.attention)
         values = [
             image_euclidean_distance(output.image, truth[part], per_pixel=True),
@@ -100,9 +100,10 @@ def evaluate_edits(
         ]
         if reader is not None:
             for picture in (output.image, image[part], truth[part]):
-                values.append((reader(picture) - target[part]).abs().mean(1))
+                read = judge("reader", reader, picture)
+                check_same_shape("target", target[part], "reader(images)", read)
+                values.append((read - target[part]).abs().mean(1))
         columns.append(values)
-    generator.train(was_training)
     means = [float(torch.cat(column).double().mean()) for column in zip(*columns, strict=True)]
     edit, source, attention_mean, attention_saturated, *errors = means
     return EditReport(

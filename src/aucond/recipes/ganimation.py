@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -29,6 +30,13 @@ from aucond.targets import ShuffleTargets, TargetSampler
 from aucond.types import Batch, LossTerms
 
 __all__ = ["GANimation", "GANimationWeights"]
+
+_KEEP_MASK_ADVICE = {
+    "collapsed_to_0": (
+        "raise GANimationWeights.attention, which penalises the keep-mask here (or .condition), or lower .cycle"
+    ),
+    "collapsed_to_1": "lower GANimationWeights.attention, which penalises the keep-mask here",
+}
 
 
 @dataclass(frozen=True)
@@ -123,7 +131,7 @@ class GANimation:
     looks no further; so can a loop of your own.
 
     Args:
-        generator: Edits; whether it wants an absolute or a relative condition is its own affair.
+        generator: The generator, with an absolute or a relative condition.
         critic: Scores, and predicts the condition with the head named ``"condition"``.
         space: The space of the conditions; by default the generator's.
         weights: See :class:`GANimationWeights`.
@@ -132,6 +140,8 @@ class GANimation:
         instance_noise: Standard deviation of Gaussian noise on every image the critic sees (Sonderby et al. 2017), on
             the scale of [-1, 1]; the paper has none. With noise the critic's gradient has to point at features of the
             face, where without it the generator soon finds faint tints that its condition head takes for expressions.
+            A critic that has only seen noisy pictures may misread clean ones: show it :meth:`seen` ones, or teach it
+            some batches of clean ones at the end (:func:`~aucond.recipes.pretrain_condition_head`).
 
     Raises:
         ValueError: No space is known, or the critic has no head ``"condition"``.
@@ -148,7 +158,7 @@ class GANimation:
     ['adversarial', 'condition', 'attention', 'attention_tv', 'cycle']
     """
 
-    advice: ClassVar[dict[str, str]] = {
+    advice: Mapping[str, str] = {
         "collapsed_to_0": "lower GANimationWeights.attention (or .cycle), or raise .condition, so that editing pays",
         "collapsed_to_1": "raise GANimationWeights.attention, so that keeping the input pays",
         "saturated": "raise GANimationWeights.attention_tv or lower the learning rate",
@@ -156,7 +166,7 @@ class GANimation:
         "edit_too_large": "raise GANimationWeights.cycle or lower .condition",
         "not_finite": "raise GANimationWeights.gradient_penalty or lower the learning rate",
     }
-    """What the Trainer's monitor tells the user to move, by what it saw."""
+    """What the Trainer's monitor tells the user to move, by what it saw; another with the keep-mask penalised."""
 
     def __init__(
         self,
@@ -180,6 +190,8 @@ class GANimation:
         self.targets = targets if targets is not None else ShuffleTargets()
         self.adversarial = adversarial if adversarial is not None else Wasserstein()
         self.instance_noise = instance_noise
+        if self.weights.penalised_mask == "keep":
+            self.advice = {**self.advice, **_KEEP_MASK_ADVICE}
 
     def critic_loss(self, batch: Batch, rng: torch.Generator | None = None) -> LossTerms:
         """The critic's side: adversarial with gradient penalty, and the first half of Eq. 3.

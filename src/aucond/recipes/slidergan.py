@@ -107,7 +107,7 @@ class SliderGAN:
     ``adversarial=Wasserstein()``.
 
     Args:
-        generator: Edits; whether it wants an absolute or a relative condition is its own affair.
+        generator: The generator, with an absolute or a relative condition.
         critic: Scores, and predicts the parameters with the head named ``"condition"``.
         space: The space of the conditions; by default the generator's.
         weights: See :class:`SliderGANWeights`.

@@ -170,7 +170,7 @@ def test_every_loss_has_a_contract_page():
         if is_object or name.endswith(("_loss", "_penalty")):
             assert any(f"aucond.losses.{name}`" in text for text in contracts.values()), name
     for path, text in contracts.items():
-        for row in ("Source", "Takes", "Range", '`"none"` is per', "Gradient orders"):
+        for row in ("Source", "Takes", "Range", '`"none"` gives one value per', "Derivatives that exist"):
             assert f"| {row} |" in text or (row == "Source" and "| source |" in text), (
                 f"{path.name}: no row {row!r}"
             )

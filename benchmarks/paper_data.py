@@ -235,6 +235,25 @@ def blendshape_parameters() -> Annotation:
     return Annotation(shapes.space, annotate)
 
 
+def unsettled(annotation: Annotation, shown: Expressions, share: float, seed: int) -> tuple[Tensor, Tensor]:
+    """What becomes of the conditions of M expressions when landmarks are read with an error, and the conditions (M, N).
+
+    Args:
+        annotation: That looks at landmarks.
+        shown: What faces show.
+        share: Standard deviation of the error of every coordinate, as a share of a face's inter-ocular distance.
+        seed: Of the errors.
+    """
+    noise = torch.randn(shown.landmarks.shape, generator=torch.Generator().manual_seed(seed))
+    error = share * inter_ocular(shown.landmarks)[:, None, None] * noise
+    return annotation.annotate(Expressions(shown.units, shown.landmarks + error)), annotation.annotate(shown)
+
+
+def inter_ocular(landmarks: Tensor) -> Tensor:
+    """The distance (M,) of the eyes' centres in landmarks (M, 68, 2)."""
+    return (landmarks[:, 36:42].mean(1) - landmarks[:, 42:48].mean(1)).norm(dim=1)
+
+
 def explained(conditions: Tensor, space: ConditionSpace, units: Tensor) -> float:
     """Share of the squared deformation of true units (M, 43) that their conditions (M, N) reproduce."""
     shapes = head_blendshapes(30, speech=10)

@@ -39,7 +39,8 @@ QUICK_REASONS = {
         "sees, which GANimation needs: 0.74. Exact parameters in place of fitted ones are read worse, without the "
         "speech block at 64 pixels 0.76 against 0.60 (of a fit that expects errors of 1%): much of them is in no "
         "picture, and parameters divided by the root of their eigenvalues count a component that hardly moves a pixel "
-        "as much as the first. Why GANimation's critic ends worse than one that always answers 0 is not known."
+        "as much as the first. GANimation's critic has only seen noisy pictures and is shown noisy ones here; without "
+        "their noise the same critics have errors of 0.78 to 1.54 with exact and 0.88 to 1.18 with a detector's units."
     ),
     "consistency": (
         "A critic that does not read pictures cannot say whether an edit hits its target, so this row follows from "
@@ -57,6 +58,9 @@ QUICK_REASONS = {
     ),
 }
 """Why the quick preset departs from the paper; written by hand for its run of three seeds."""
+
+PRESET_REASONS: Mapping[str, str] = {}
+"""What to know about the other presets as they were run; written by hand."""
 
 GOALS = (
     ("SliderGAN-RaD: the critic's regression error", 0.131, "regression_error"),
@@ -97,9 +101,10 @@ def findings(report: Mapping[str, Any]) -> str:
     return "\n\n".join(["## What agrees with the paper, and what does not", head, *parts])
 
 
-def goals(report: Mapping[str, Any], full: Mapping[str, Any] | None) -> str:
+def goals(reports: Sequence[Mapping[str, Any]]) -> str:
     """The table of goals, and whether the full preset has been run."""
-    columns = {report["preset"]: report, "full": full}
+    columns: dict[str, Mapping[str, Any] | None] = {report["preset"]: report for report in reports}
+    columns.setdefault("full", None)
     rows = [
         "| Figure | Goal | " + " | ".join(f"Preset `{name}`" for name in columns) + " |",
         "| --- " * (2 + len(columns)) + "|",
@@ -107,6 +112,7 @@ def goals(report: Mapping[str, Any], full: Mapping[str, Any] | None) -> str:
     for title, goal, figure in GOALS:
         cells = " | ".join(_goal_cell(found, figure, goal) for found in columns.values())
         rows.append(f"| {title} | at most {goal} | {cells} |")
+    full = columns["full"]
     ran = (
         "The full preset has **not been run**: its 128-pixel networks of the papers' size need a GPU, and hours."
         if full is None
@@ -114,7 +120,7 @@ def goals(report: Mapping[str, Any], full: Mapping[str, Any] | None) -> str:
     )
     command = "```console\n$ python benchmarks/paper_tables.py --preset full\n```"
     parts = ["They are the published figures, and the published ratio.", "\n".join(rows)]
-    if report["preset"] == "quick":
+    if "quick" in columns:
         parts.append(QUICK_REASONS["reading"])
     return "\n\n".join([*parts, ran, command])
 
@@ -264,7 +270,8 @@ def _goal_cell(report: Mapping[str, Any] | None, figure: str, goal: float) -> st
     if report is None:
         return "not run"
     runs = report["runs"]
-    if not {"slidergan_rad", "ganimation_detector"} <= runs.keys():
+    needed = {"slidergan_rad", "ganimation_detector"} if figure == "ratio" else {"slidergan_rad"}
+    if not needed <= runs.keys():
         return "not run"
     value = _ied_ratio(runs) if figure == "ratio" else mean(runs["slidergan_rad"], figure)
     return f"{value:.3f}, " + ("reached" if value <= goal else "not reached")

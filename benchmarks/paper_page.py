@@ -2,48 +2,42 @@
 
 from __future__ import annotations
 
-import os
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from paper_data import CLASSES, DETECTOR_CORRELATION, FIT_NOISE
-from paper_findings import findings, goals, mean
+from paper_files import write_text
+from paper_findings import PRESET_REASONS, findings, goals, mean
 from paper_published import NAMES, PUBLISHED
 
 MAIN = ("ganimation", "ganimation_detector", "slidergan_wgp", "slidergan_rad")
 ABLATION = ("slidergan_rad", "slidergan_rad_without_pairs", "slidergan_rad_without_identity")
 
 
-def write_page(report: Mapping[str, Any], path: Path, full: Mapping[str, Any] | None = None) -> None:
-    """Write the page for a report; see :func:`page`."""
-    write_text(path, page(report, full))
+def write_page(reports: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Write the page for some reports; see :func:`page`."""
+    write_text(path, page(reports))
 
 
-def page(report: Mapping[str, Any], full: Mapping[str, Any] | None = None) -> str:
+def page(reports: Sequence[Mapping[str, Any]]) -> str:
     """The page as markdown.
 
     Args:
-        report: What ``paper_tables.py`` wrote.
-        full: The report of the full preset, if it has been run.
+        reports: What ``paper_tables.py`` wrote of each preset, the shortest first. The longest that ran most systems is
+            shown in full, the others in short.
     """
-    full = report if report["preset"] == "full" else full
-    runs, settings = report["runs"], report["settings"]
-    seeds = max((len(found) for found in runs.values()), default=0)
-    explains = report["annotation_explains"]
+    report = max(reversed(reports), key=lambda found: len(found["runs"]))
+    runs, explains = report["runs"], report["annotation_explains"]
+    others = [other for other in reports if other is not report]
     parts = [
         "# Results",
         "The tables of the SliderGAN paper (Ververas & Zafeiriou, IJCV 2020), recomputed on rendered faces whose "
         "truth is known. This page is written by `benchmarks/paper_tables.py`; the numbers behind it are in "
         f"`benchmarks/results/paper_tables_{report['preset']}.json`. `--page-only` writes the page anew from them.",
-        "```console\n$ python benchmarks/paper_tables.py --preset " + report["preset"] + "\n```",
-        f"Preset `{report['preset']}`: {settings['size']}-pixel images, generator of {settings['base_channels']} base "
-        f"channels and {settings['residual_blocks']} residual blocks, {settings['config']['steps']} critic steps of "
-        f"{settings['batch_size']} images, {2 * settings['scenes']} training pictures of "
-        f"{settings['identities']} people; tested on {settings['test_scenes']} scenes of other people; "
-        f"{report['device']}, {report['threads']} thread(s), torch {report['torch']}. "
-        f"Mean ± standard deviation over {seeds} seed(s).",
+        command(report),
+        described(report),
         "The papers' figures are from photographs, other networks and days on a GPU: compare the order of the systems "
         "and the ratios, not the sizes.",
         "## What is compared",
@@ -58,6 +52,9 @@ def page(report: Mapping[str, Any], full: Mapping[str, Any] | None = None) -> st
         "*AUs as a detector reads them*: noise brings the correlation of each unit with the truth to "
         f"{DETECTOR_CORRELATION:.2f}, our assumption about a good detector "
         f"(reached here: {report['detector_correlation']:.2f}).",
+        "IED is the image Euclidean distance, a distance of pictures that forgives small shifts. SliderGAN-RaD has the "
+        "relativistic average critic, SliderGAN-WGP that of WGAN-GP. *Doing nothing* returns the source: above 1.00 of "
+        "it, an edit is worse than none.",
         "## Table 1: distance from the truth",
         "Squared IED per pixel between edit and truth, images in [-1, 1]; lower is better. The ratio is to "
         "GANimation with a detector's AUs, as in the paper.",
@@ -70,7 +67,8 @@ def page(report: Mapping[str, Any], full: Mapping[str, Any] | None = None) -> st
         recognition_table(runs, report["references"]),
         "## Table 4: the critic's reading",
         "Relative errors $\\lVert p - y\\rVert / \\lVert y\\rVert$ of what the system's own critic reads: from "
-        "held-out pictures against their annotation, and from edits against the target.",
+        "held-out pictures against their annotation, and from edits against the target. A critic that was trained with "
+        "noise is shown it here too.",
         table(
             ["System", "Regression", "published", "Consistency", "published"],
             [
@@ -85,6 +83,7 @@ def page(report: Mapping[str, Any], full: Mapping[str, Any] | None = None) -> st
                 if s in runs
             ],
         ),
+        how_exactly(report),
         "## Ablation",
         "SliderGAN Section 4.7 shows pictures; here are figures.",
         table(
@@ -110,10 +109,85 @@ def page(report: Mapping[str, Any], full: Mapping[str, Any] | None = None) -> st
             ],
         ),
         findings(report),
+        *(in_short(other) for other in others),
         "## Goals of the full preset",
-        goals(report, full),
+        goals(reports),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def command(report: Mapping[str, Any]) -> str:
+    """How a report was made."""
+    systems = "" if len(report["runs"]) == len(NAMES) else f" --systems {' '.join(report['runs'])}"
+    return f"```console\n$ python benchmarks/paper_tables.py --preset {report['preset']}{systems}\n```"
+
+
+def described(report: Mapping[str, Any]) -> str:
+    """Sizes, lengths and the machine of a report, in a paragraph."""
+    settings = report["settings"]
+    seeds = max((len(found) for found in report["runs"].values()), default=0)
+    taught = " + ".join(f"{batches:,}" for batches, _ in settings["reading"])
+    return (
+        f"Preset `{report['preset']}`: {settings['size']}-pixel images; generator of {settings['base_channels']} base "
+        f"channels and {settings['residual_blocks']} residual blocks, condition by {settings['conditioning']}, colour "
+        f"image {settings['color']}; critic of {settings['critic_channels']} channels that first learns to read from "
+        f"{taught} batches; {settings['config']['steps']:,} critic steps of {settings['batch_size']} images; "
+        f"{2 * settings['scenes']:,} training pictures of {settings['identities']:,} people; tested on "
+        f"{settings['test_scenes']} scenes of other people; {report['device']}, {report['threads']} thread(s), torch "
+        f"{report['torch']}. Mean ± standard deviation over {seeds} seed(s)."
+    )
+
+
+def how_exactly(report: Mapping[str, Any]) -> str:
+    """How exactly a critic has to see, for the errors of Table 4."""
+    moved = {float(share): error for share, error in report["unsettled_by_landmark_error"].items()}
+    pixels = ", ".join(f"{share * report['inter_ocular_pixels']:.2f}" for share in moved)
+    return (
+        f"How exactly a critic has to see: were it to read every landmark with an error of "
+        f"{', '.join(f'{share:.1%}' for share in moved)} of the inter-ocular distance ({pixels} pixels of "
+        f"{report['settings']['size']}), a fit to what it reads would have a relative error of "
+        f"{', '.join(f'{error:.3f}' for error in moved.values())}."
+    )
+
+
+def in_short(report: Mapping[str, Any]) -> str:
+    """A section with the figures of one more preset."""
+    nothing = report["references"]["source"]
+    rows = [
+        [
+            NAMES[system],
+            spread(found, "ied", 1e-3, 2),
+            f"{mean(found, 'ied') / nothing['ied']:.2f}",
+            f"{mean(found, 'ied_speech') / nothing['ied_speech']:.2f}",
+            spread(found, "accuracy"),
+            spread(found, "regression_error"),
+            spread(found, "consistency"),
+            spread(found, "identity_cosine"),
+            spread(found, "attention_mean"),
+        ]
+        for system, found in report["runs"].items()
+    ]
+    head = [
+        "System",
+        "IED / 10⁻³",
+        "of doing nothing",
+        "speech, of doing nothing",
+        "Recognition",
+        "Regression",
+    ]
+    head += ["Consistency", "Identity cosine", "Mean of the mask"]
+    seconds = [result["seconds"] for found in report["runs"].values() for result in found]
+    return "\n\n".join(
+        [
+            f"## Preset `{report['preset']}`",
+            command(report),
+            described(report),
+            table(head, rows),
+            how_exactly(report),
+            f"Training took {statistics.fmean(seconds) / 60:.0f} minutes a run.",
+            PRESET_REASONS.get(report["preset"], ""),
+        ]
+    )
 
 
 def image_table(runs: Mapping[str, Any], references: Mapping[str, Any], figure: str) -> str:
@@ -185,13 +259,3 @@ def known(system: str, figure: str) -> str:
     """The paper's figure, or a dash."""
     value = PUBLISHED.get(system, {}).get(figure)
     return "-" if value is None else f"{value:.3f}"
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    temporary = path.with_name(f".{path.name}.new")
-    with temporary.open("w", encoding="utf-8") as handle:
-        handle.write(text)
-        handle.flush()
-        os.fsync(handle.fileno())
-    temporary.replace(path)

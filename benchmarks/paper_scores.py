@@ -9,7 +9,7 @@ import torch
 from paper_data import CLASSES, Annotation, Edits
 from torch import Tensor, nn
 
-from aucond import AttentionGenerator, PatchCritic
+from aucond import AttentionGenerator, GANimation
 from aucond.faces import IdentityEncoder
 from aucond.metrics import (
     classification_accuracy,
@@ -18,6 +18,7 @@ from aucond.metrics import (
     image_euclidean_distance,
     mask_statistics,
 )
+from aucond.recipes import SliderGAN
 
 SHORTEST = 0.25
 """Conditions shorter than this have no meaningful relative error and are left out of Table 4."""
@@ -62,9 +63,14 @@ def edited(generator: AttentionGenerator, task: Task) -> tuple[Tensor, Tensor]:
 
 
 @torch.inference_mode()
-def read(critic: PatchCritic, images: Tensor) -> Tensor:
-    """The conditions that the critic's head reads from images."""
-    return torch.cat([critic(part).predictions["condition"] for part in images.split(50)])
+def read(objective: GANimation | SliderGAN, images: Tensor) -> Tensor:
+    """The conditions that the critic's head reads from images, shown to it as in its training.
+
+    A critic that has only seen noisy pictures may be lost without the noise.
+    """
+    rng = torch.Generator().manual_seed(0)
+    parts = [objective.critic(objective.seen(part, rng)) for part in images.split(50)]
+    return torch.cat([part.predictions["condition"] for part in parts])
 
 
 def relative_error(prediction: Tensor, target: Tensor) -> float:
@@ -78,10 +84,12 @@ def ied(a: Tensor, b: Tensor) -> float:
     return float(image_euclidean_distance(a, b, per_pixel=True, reduction="mean"))
 
 
-def score(generator: AttentionGenerator, critic: PatchCritic, trials: Trials) -> dict[str, float]:
-    """Every figure of the tables for one trained system."""
+def score(
+    generator: AttentionGenerator, objective: GANimation | SliderGAN, trials: Trials
+) -> dict[str, float]:
+    """Every figure of the tables for one trained system: its averaged generator, and the critic it was trained with."""
     generator.eval()
-    critic.eval()
+    objective.critic.eval()
     images, masks = edited(generator, trials.expressions)
     spoken, _ = edited(generator, trials.speech)
     discrete, _ = edited(generator, trials.discrete)
@@ -90,8 +98,8 @@ def score(generator: AttentionGenerator, critic: PatchCritic, trials: Trials) ->
         "ied": ied(images, trials.expressions.truth),
         "ied_speech": ied(spoken, trials.speech.truth),
         **recognition(trials.classifier, discrete, trials.classes),
-        "regression_error": relative_error(read(critic, trials.expressions.source), current),
-        "consistency": relative_error(read(critic, images), target),
+        "regression_error": relative_error(read(objective, trials.expressions.source), current),
+        "consistency": relative_error(read(objective, images), target),
         "identity_cosine": float(
             identity_cosine(trials.encoder, images, trials.expressions.source, reduction="mean")
         ),

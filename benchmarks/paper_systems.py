@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-from paper_data import Faces
 from paper_scores import Trials
 
 from aucond import (
@@ -40,7 +40,7 @@ SYSTEMS = (
 
 @dataclass(frozen=True)
 class Preset:
-    """Sizes and lengths. The quick one is for one CPU core and minutes, the full one for a GPU and hours."""
+    """Sizes and lengths: ``quick`` takes an hour of one CPU core, ``medium`` several, ``full`` a GPU."""
 
     size: int
     batch_size: int
@@ -54,12 +54,14 @@ class Preset:
     speech_sequences: int
     speech_frames: int
     seeds: int
-    pretraining_steps: int
+    reading: tuple[tuple[int, float], ...]
+    """What the critic learns before the game: so many batches with a learning rate, then so many with the next."""
     instance_noise: float
     """On what GANimation's critic sees: without pairs its generator needs it. SliderGAN's has none, as published."""
     conditioning: Literal["film", "planes"]
     relative: bool
     initial_attention: float | None
+    color: Literal["painted", "warped"]
     ganimation: GANimationWeights
     slidergan: SliderGANWeights
     config: TrainerConfig
@@ -79,11 +81,12 @@ PRESETS = {
         speech_sequences=10,
         speech_frames=24,
         seeds=3,
-        pretraining_steps=2500,
+        reading=((2500, 5e-4),),
         instance_noise=0.2,
         conditioning="planes",
         relative=True,
         initial_attention=0.1,
+        color="painted",
         ganimation=GANimationWeights.small_faces(),
         slidergan=dataclasses.replace(SliderGANWeights.small_faces(), expression=50.0),
         config=TrainerConfig(
@@ -93,6 +96,38 @@ PRESETS = {
             critic_learning_rate=4e-4,
             ema_decay=0.99,
             checkpoint_every=400,
+            log_every=50,
+        ),
+    ),
+    "medium": Preset(
+        size=64,
+        batch_size=16,
+        base_channels=24,
+        residual_blocks=3,
+        critic_channels=32,
+        critic_layers=5,
+        identities=10_000,
+        scenes=20_000,
+        test_scenes=200,
+        speech_sequences=16,
+        speech_frames=24,
+        seeds=1,
+        reading=((16_000, 6e-4), (5_000, 2e-4), (3_000, 6e-5)),
+        instance_noise=0.2,
+        conditioning="film",
+        relative=True,
+        initial_attention=0.8,
+        color="warped",
+        ganimation=GANimationWeights.small_faces(),
+        slidergan=dataclasses.replace(SliderGANWeights.small_faces(), expression=50.0),
+        config=TrainerConfig(
+            steps=2000,
+            critic_steps_per_generator_step=1,
+            learning_rate=1e-3,
+            critic_learning_rate=2e-4,
+            ema_decay=0.99,
+            precision="bfloat16",
+            checkpoint_every=500,
             log_every=50,
         ),
     ),
@@ -109,11 +144,12 @@ PRESETS = {
         speech_sequences=40,
         speech_frames=60,
         seeds=3,
-        pretraining_steps=20_000,
+        reading=((60_000, 1e-3), (20_000, 3e-4), (10_000, 1e-4)),
         instance_noise=0.2,
         conditioning="planes",
         relative=True,
         initial_attention=0.1,
+        color="painted",
         ganimation=GANimationWeights.small_faces(),
         slidergan=dataclasses.replace(SliderGANWeights.small_faces(), expression=50.0),
         config=TrainerConfig(
@@ -133,14 +169,17 @@ PRESETS = {
 class Study:
     """Everything the runs share: training faces, annotations, trials."""
 
-    faces: Faces
+    known: Mapping[str, torch.Tensor]
+    """Of the training pictures: ``images``, ``groups``, ``identities``, ``true_units``; the action units, ``exact`` and
+    ``detected``, and the blendshape ``parameters``."""
     action_units: ConditionSpace
     blendshapes: ConditionSpace
-    exact: torch.Tensor
-    detected: torch.Tensor
-    parameters: torch.Tensor
     trials_of_units: Trials
     trials_of_blendshapes: Trials
+    eyes: float
+    """The mean inter-ocular distance in pixels."""
+    unsettled: Mapping[str, float]
+    """The relative error of blendshape parameters by the error of the landmarks, in shares of that distance."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,9 +200,9 @@ def is_slider(system: str) -> bool:
 def build(system: str, preset: Preset, study: Study, seed: int) -> tuple[Any, Any]:
     """The objective of a system, and its batches."""
     space = study.blendshapes if is_slider(system) else study.action_units
-    conditions = {"ganimation": study.exact, "ganimation_detector": study.detected}.get(
-        system, study.parameters
-    )
+    images, groups, identities = (study.known[name] for name in ("images", "groups", "identities"))
+    annotation = {"ganimation": "exact", "ganimation_detector": "detected"}.get(system, "parameters")
+    conditions = study.known[annotation]
     torch.manual_seed(seed)
     generator = AttentionGenerator(
         space,
@@ -172,6 +211,7 @@ def build(system: str, preset: Preset, study: Study, seed: int) -> tuple[Any, An
         conditioning=preset.conditioning,
         relative=preset.relative,
         initial_attention=preset.initial_attention,
+        color=preset.color,
     )
     head = functools.partial(
         ConvRegressionHead,
@@ -184,8 +224,7 @@ def build(system: str, preset: Preset, study: Study, seed: int) -> tuple[Any, An
         num_layers=preset.critic_layers,
         negative_slope=0.2,
     )
-    known = Annotated(study.faces.images, conditions, study.faces.identities, space)
-    unpaired = TensorLoader(known, preset.batch_size, seed=seed)
+    unpaired = TensorLoader(Annotated(images, conditions, identities, space), preset.batch_size, seed=seed)
     if not is_slider(system):
         targets = ShuffleTargets(jitter=0.0)
         objective: Any = GANimation(
@@ -205,9 +244,6 @@ def build(system: str, preset: Preset, study: Study, seed: int) -> tuple[Any, An
     )
     if system.endswith("without_pairs"):
         return objective, unpaired
-    faces = study.faces
-    pairs = ExactPairs(
-        faces.images, conditions, faces.groups, space=space, identities=faces.identities, seed=seed
-    )
+    pairs = ExactPairs(images, conditions, groups, space=space, identities=identities, seed=seed)
     loader = make_loader(pairs, preset.batch_size, seed=seed)
     return objective, PairedPhases(loader, unpaired, paired_steps=preset.config.steps // 3, seed=seed)

@@ -4,12 +4,13 @@ GANimation (with an ideal coder's action units, and with units as wrong as a det
 SliderGAN-RaD, and RaD without pairs and without the identity term; several seeds each; people who were in no training
 set. Every system sees the same pictures and takes the same number of steps with networks of the same size::
 
-    python benchmarks/paper_tables.py --preset quick     # minutes on one core
+    python benchmarks/paper_tables.py --preset quick     # an hour of one core
+    python benchmarks/paper_tables.py --preset medium    # hours of a CPU
     python benchmarks/paper_tables.py --preset full      # made for a GPU
 
-A run that is stopped goes on where it was: finished (system, seed) pairs are kept, an unfinished one resumes from its
-checkpoint. Writes ``benchmarks/results/paper_tables_<preset>.json`` and the page ``docs/results.md``; ``--page-only``
-writes the page anew from the file.
+A run that is stopped goes on where it was: the rendered faces, critics that learned to read and finished (system, seed)
+pairs are kept, an unfinished one resumes from its checkpoint. Writes ``benchmarks/results/paper_tables_<preset>.json``
+and the page ``docs/results.md``; ``--page-only`` writes the page anew from the files.
 """
 
 from __future__ import annotations
@@ -36,21 +37,26 @@ from paper_data import (
     disturbed,
     explained,
     expression_edits,
+    inter_ocular,
     other_faces,
     speech_edits,
     to_bytes,
     training_faces,
+    unsettled,
 )
-from paper_page import write_page, write_text
-from paper_scores import Task, Trials, references, score
+from paper_files import kept, write_text
+from paper_page import write_page
+from paper_scores import Task, Trials, references, relative_error, score
 from paper_systems import PRESETS, SYSTEMS, Preset, Study, build, is_slider
 
 from aucond import Trainer, labels, pretrain_condition_head
-from aucond.data import PairedPhases
+from aucond.data import PairedPhases, TensorLoader
 from aucond.faces import synthetic_identity_encoder
 from aucond.metrics import train_regressor
 
 HERE = Path(__file__).parent
+LANDMARK_ERRORS = (0.002, 0.005, 0.01, 0.02)
+"""Shares of the inter-ocular distance for which the page says how far the fitted parameters move."""
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -58,7 +64,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=(__doc__ or "").split("::")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    parser.add_argument("--preset", choices=sorted(PRESETS), default="quick", help="size and length")
+    parser.add_argument("--preset", choices=list(PRESETS), default="quick", help="size and length")
     parser.add_argument(
         "--folder", type=Path, help="where runs are kept; default: runs/paper_tables_<preset>"
     )
@@ -66,7 +72,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--page", type=Path, default=HERE.parent / "docs" / "results.md", help="page to write"
     )
-    parser.add_argument("--page-only", action="store_true", help="only write the page, from the JSON file")
+    parser.add_argument("--page-only", action="store_true", help="only write the page, from the JSON files")
     parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=list(SYSTEMS), help="which to run")
     parser.add_argument("--seeds", type=int, help="how many, in place of the preset's")
     parser.add_argument("--steps", type=int, help="training steps, in place of the preset's")
@@ -80,8 +86,8 @@ def chosen_preset(arguments: argparse.Namespace) -> Preset:
     preset = PRESETS[arguments.preset]
     if arguments.steps is not None:
         config = dataclasses.replace(preset.config, steps=arguments.steps)
-        pretraining = min(preset.pretraining_steps, arguments.steps)
-        preset = dataclasses.replace(preset, config=config, pretraining_steps=pretraining)
+        reading = tuple((min(batches, arguments.steps), rate) for batches, rate in preset.reading)
+        preset = dataclasses.replace(preset, config=config, reading=reading)
     changed = {name: getattr(arguments, name) for name in ("seeds", "scenes") if getattr(arguments, name)}
     if "scenes" in changed:
         changed["identities"] = min(preset.identities, changed["scenes"] // 2)
@@ -89,9 +95,9 @@ def chosen_preset(arguments: argparse.Namespace) -> Preset:
     return dataclasses.replace(preset, **changed)
 
 
-def prepare(preset: Preset) -> Study:
+def prepare(preset: Preset, folder: Path) -> Study:
     """Render the faces, annotate them, train the judge of Table 2 on the truth."""
-    faces = training_faces(preset.identities, preset.scenes, preset.size, seed=0)
+    known = kept(folder / "training.safetensors", lambda: annotated_faces(preset))
     held_out = other_faces(1_000_000, preset.test_scenes, preset.size, seed=1)
     sequences = min(preset.speech_sequences, preset.test_scenes)
     expressions = expression_edits(held_out, seed=1)
@@ -103,17 +109,31 @@ def prepare(preset: Preset) -> Study:
         return Trials(*(Task.of(edits, annotation) for edits in (expressions, spoken, discrete)), *judges)
 
     units, shapes = action_units(), blendshape_parameters()
-    exact = units.annotate(faces.expressions)
+    shown = expressions.current
     return Study(
-        faces=faces,
+        known=known,
         action_units=units.space,
         blendshapes=shapes.space,
-        exact=exact,
-        detected=disturbed(exact, seed=3),
-        parameters=shapes.annotate(faces.expressions),
         trials_of_units=trials(units),
         trials_of_blendshapes=trials(shapes),
+        eyes=float(inter_ocular(shown.landmarks).mean()) * preset.size,
+        unsettled={str(e): relative_error(*unsettled(shapes, shown, e, seed=7)) for e in LANDMARK_ERRORS},
     )
+
+
+def annotated_faces(preset: Preset) -> dict[str, torch.Tensor]:
+    """The training pictures, what they truly show, and what each paper's annotation says of it."""
+    faces = training_faces(preset.identities, preset.scenes, preset.size, seed=0)
+    exact = action_units().annotate(faces.expressions)
+    return {
+        "images": faces.images,
+        "groups": faces.groups,
+        "identities": faces.identities,
+        "true_units": faces.expressions.units,
+        "exact": exact,
+        "detected": disturbed(exact, seed=3),
+        "parameters": blendshape_parameters().annotate(faces.expressions),
+    }
 
 
 def classifier_of_truth(preset: Preset) -> torch.nn.Module:
@@ -136,22 +156,35 @@ def run(system: str, preset: Preset, study: Study, seed: int, folder: Path) -> d
     config = dataclasses.replace(preset.config, seed=seed)
     started = time.monotonic()
     trainer = Trainer(objective, config, folder=folder, progress=False, tensorboard=False)
-    if preset.pretraining_steps and not (folder / "checkpoints").exists():
-        pretrain_condition_head(
-            objective.critic,
-            batches.unpaired if isinstance(batches, PairedPhases) else batches,
-            steps=preset.pretraining_steps,
-            instance_noise=objective.instance_noise,
-            seed=seed,
-        )
+    if not trainer.started:
+        alone = batches.unpaired if isinstance(batches, PairedPhases) else batches
+        taught = kept(folder / "taught_critic.safetensors", lambda: teach(objective, alone, preset, seed))
+        objective.critic.load_state_dict(taught)
     trainer.fit(batches, resume=True)
     seconds = time.monotonic() - started
     generator: Any = trainer.ema.cpu()
     trials = study.trials_of_blendshapes if is_slider(system) else study.trials_of_units
-    result = score(generator, objective.critic.cpu(), trials)
+    objective.critic.cpu()
+    result = score(generator, objective, trials)
     result["seconds"] = round(seconds, 1)
     write_text(scores, json.dumps(result, indent=2) + "\n")
     return result
+
+
+def teach(objective: Any, batches: TensorLoader, preset: Preset, seed: int) -> dict[str, torch.Tensor]:
+    """Let the critic learn to read conditions before the game; its weights."""
+    device = next(objective.critic.parameters()).device.type
+    with torch.autocast(device, torch.bfloat16, enabled=preset.config.precision == "bfloat16"):
+        for part, (steps, rate) in enumerate(preset.reading):
+            pretrain_condition_head(
+                objective.critic,
+                batches,
+                steps=steps,
+                learning_rate=rate,
+                instance_noise=objective.instance_noise,
+                seed=seed + part,
+            )
+    return dict(objective.critic.state_dict())
 
 
 def settle(folder: Path, preset: Preset) -> None:
@@ -177,7 +210,7 @@ def main() -> None:
     settle(folder, preset)
     started = time.monotonic()
     print("rendering and annotating faces", flush=True)
-    study = prepare(preset)
+    study = prepare(preset, folder)
     print(f"ready after {time.monotonic() - started:.0f} s", flush=True)
     runs: dict[str, list[dict[str, float]]] = {system: [] for system in arguments.systems}
     for seed in range(preset.seeds):
@@ -198,17 +231,19 @@ def write_report(
     runs: dict[str, list[dict[str, float]]], preset: Preset, study: Study, arguments: argparse.Namespace
 ) -> None:
     """Write the JSON file and the page."""
-    true = study.faces.expressions.units
+    true, exact, parameters = (study.known[name] for name in ("true_units", "exact", "parameters"))
     report = {
         "preset": arguments.preset,
         "settings": json.loads(json.dumps(dataclasses.asdict(preset))),
         "runs": runs,
         "references": references(study.trials_of_units),
         "annotation_explains": {
-            "action_units": explained(study.exact, study.action_units, true),
-            "blendshapes": explained(study.parameters, study.blendshapes, true),
+            "action_units": explained(exact, study.action_units, true),
+            "blendshapes": explained(parameters, study.blendshapes, true),
         },
-        "detector_correlation": float(correlation(study.detected, study.exact).mean()),
+        "inter_ocular_pixels": study.eyes,
+        "unsettled_by_landmark_error": dict(study.unsettled),
+        "detector_correlation": float(correlation(study.known["detected"], exact).mean()),
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU",
         "machine": platform.machine(),
         "threads": arguments.threads,
@@ -227,13 +262,12 @@ def results_file(folder: Path, preset: str) -> Path:
 
 
 def show_page(arguments: argparse.Namespace) -> None:
-    """Write the page from the JSON file of the preset and, where there is one, of the full preset."""
-    path = results_file(arguments.results, arguments.preset)
-    if not path.exists():
-        raise SystemExit(f"{path}: there are no results; run without --page-only first")
-    complete = results_file(arguments.results, "full")
-    full = json.loads(complete.read_text(encoding="utf-8")) if complete.exists() else None
-    write_page(json.loads(path.read_text(encoding="utf-8")), arguments.page, full)
+    """Write the page from the JSON files of all presets that were run."""
+    paths = [results_file(arguments.results, name) for name in PRESETS]
+    reports = [json.loads(path.read_text(encoding="utf-8")) for path in paths if path.exists()]
+    if not reports:
+        raise SystemExit(f"{arguments.results}: there are no results; run without --page-only first")
+    write_page(reports, arguments.page)
     print(f"wrote {arguments.page}", flush=True)
 
 

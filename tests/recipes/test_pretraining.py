@@ -42,3 +42,13 @@ def test_wrong_calls_say_what_is_wrong():
         pretrain_condition_head(critic(), [], steps=1)
     with pytest.raises(ValueError, match="instance_noise: expected a finite number at least 0.0"):
         pretrain_condition_head(critic(), batches(), steps=1, instance_noise=-1.0)
+
+
+def test_under_an_autocast_every_batch_sees_the_newest_weights():
+    together, apart = critic(), critic()
+    with torch.autocast("cpu", torch.bfloat16):
+        pretrain_condition_head(together, batches(), steps=4, seed=1)
+    with torch.autocast("cpu", torch.bfloat16, cache_enabled=False):
+        pretrain_condition_head(apart, batches(), steps=4, seed=1)
+    for mine, other in zip(together.parameters(), apart.parameters(), strict=True):
+        assert torch.equal(mine, other)

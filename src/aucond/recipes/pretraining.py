@@ -26,7 +26,8 @@ def pretrain_condition_head(
     """Train a critic's features and its head ``"condition"`` on real images alone, in place.
 
     The first half of GANimation's Eq. 3 without the other terms. A generator can only follow a head that already
-    reads something; on real images alone that costs a fraction of a whole critic step. The papers start cold.
+    reads something; on real images alone that costs a fraction of a whole critic step. The papers start cold. It may be
+    called under ``torch.autocast``.
 
     Args:
         critic: A critic with a head named ``"condition"``.
@@ -71,6 +72,8 @@ def pretrain_condition_head(
             loss = condition_regression_loss(critic(image).predictions["condition"], condition, norm="mse")
             torch.autograd.backward(loss)
             optimizer.step()
+            # Under an autocast around this call the weights of the first batch would be used for ever.
+            torch.clear_autocast_cache()
             errors.append(float(loss.detach()))
             if len(errors) == steps:
                 break

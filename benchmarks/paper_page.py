@@ -184,7 +184,7 @@ def in_short(report: Mapping[str, Any]) -> str:
             described(report),
             table(head, rows),
             how_exactly(report),
-            f"Training took {statistics.fmean(seconds) / 60:.0f} minutes a run.",
+            f"Reading and training took {statistics.fmean(seconds) / 60:.0f} minutes a run.",
             PRESET_REASONS.get(report["preset"], ""),
         ]
     )

@@ -65,10 +65,11 @@ PRESET_REASONS: Mapping[str, str] = {
     "medium": (
         "One seed, the two systems in two processes of one thread each. Four times the pictures, 64 pixels, a longer "
         "reading and generators that warp. RaD's critic reads with 0.337 what the quick preset's reads with 0.590: more "
-        "pictures of more people, more pixels and more batches are what the published 0.131 takes. Its edits are small "
+        "pictures of more people, more pixels and more batches bring it down. Its edits are small "
         "after 1,000 steps, so they are recognised less than GANimation's, which are bolder and further from the truth "
         "than doing nothing; both are far from trained out. FiLM and warped colours were chosen by 500 steps of RaD "
-        "each, one seed, shares of doing nothing: 0.63; FiLM painted 0.85, planes warped 0.89, planes painted 0.89."
+        "each, one seed, shares of "
+        "doing nothing: 0.63; FiLM painted 0.85, planes warped 0.89, planes painted 0.89."
     )
 }
 """What to know about the other presets as they were run; written by hand."""

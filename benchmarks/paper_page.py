@@ -134,7 +134,7 @@ def described(report: Mapping[str, Any]) -> str:
         f"{taught} batches; {settings['config']['steps']:,} critic steps of {settings['batch_size']} images; "
         f"{2 * settings['scenes']:,} training pictures of {settings['identities']:,} people; tested on "
         f"{settings['test_scenes']} scenes of other people; {report['device']}, {report['threads']} thread(s), torch "
-        f"{report['torch']}. Mean ± standard deviation over {seeds} seed(s)."
+        f"{report['torch']}. {f'Mean ± standard deviation over {seeds} seeds' if seeds > 1 else 'One seed'}."
     )
 
 
@@ -249,10 +249,10 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def spread(results: Sequence[Mapping[str, float]], figure: str, unit: float = 1.0, digits: int = 3) -> str:
-    """Mean and standard deviation over the seeds, in multiples of a unit."""
+    """Mean and, where there are several, standard deviation over the seeds, in multiples of a unit."""
     values = [result[figure] / unit for result in results]
-    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
-    return f"{statistics.fmean(values):.{digits}f} ± {deviation:.{digits}f}"
+    deviation = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
+    return f"{statistics.fmean(values):.{digits}f}{deviation}"
 
 
 def known(system: str, figure: str) -> str:

@@ -236,11 +236,11 @@ def test_the_page_shows_ours_beside_the_published():
     assert "relative error of 0.250." in page
     assert "learns to read from 9,000 + 500 batches" in page
     assert "--preset quick --systems ganimation_detector slidergan_rad\n" in page
-    assert "| SliderGAN-RaD | 150.00 ± 0.00 | 0.25 | 0.50 | 6.84 | 0.66 |" in page
+    assert "| SliderGAN-RaD | 150.00 | 0.25 | 0.50 | 6.84 | 0.66 |" in page
     assert (
         "| GANimation, AUs as a detector reads them | 300.00 ± 141.42 | 0.50 | 1.00 | 10.40 | 1.00 |" in page
     )
-    assert "0.131" in page and "0.258" in page and "over 2 seed(s)" in page
+    assert "0.131" in page and "0.258" in page and "over 2 seeds" in page
     for line in page.splitlines():
         assert not line.startswith("|") or line.endswith("|")
 
@@ -317,7 +317,7 @@ def test_goals_say_what_was_run():
 def test_one_preset_in_full_and_the_others_in_short():
     some = {"slidergan_rad": [figures(0.1)]}
     most = some | {"ganimation_detector": [figures(0.2)]}
-    short = "| SliderGAN-RaD | 100.00 ± 0.00 | 0.17 | 0.17 | 0.100 ± 0.000 |"
+    short = "| SliderGAN-RaD | 100.00 | 0.17 | 0.17 | 0.100 |"
 
     def shown_in_full(*reports):
         text = paper_page.page(reports)

@@ -64,8 +64,8 @@ QUICK_REASONS = {
 PRESET_REASONS: Mapping[str, str] = {
     "medium": (
         "One seed, the two systems in two processes of one thread each. Four times the pictures, 64 pixels, a longer "
-        "reading and generators that warp. RaD's critic reads with 0.337 what the quick preset's reads with 0.590: more "
-        "pictures of more people, more pixels and more batches bring it down. Its edits are small "
+        "reading and generators that warp. RaD's critic reads with 0.337 what the quick preset's reads with 0.590: "
+        "more pictures of more people, more pixels and more batches bring it down. Its edits are small "
         "after 1,000 steps, so they are recognised less than GANimation's, which are bolder and further from the truth "
         "than doing nothing; both are far from trained out. FiLM and warped colours were chosen by 500 steps of RaD "
         "each, one seed, shares of "

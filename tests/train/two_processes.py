@@ -114,6 +114,8 @@ def main(root: Path) -> None:
         (root / "result.json").write_text(json.dumps({"world_size": size, "terms": result.terms}))
     if size > 1:
         torch.distributed.destroy_process_group()
+        # Everything is written. Threads of the group that still run have been seen to abort Python's own way out.
+        os._exit(0)
 
 
 if __name__ == "__main__":

@@ -128,6 +128,7 @@ def _layers_of(critic: Any) -> tuple[list[tuple[str, nn.Module]], str | None]:
     if callable(getattr(critic, "score_layers", None)):
         layers = _flatten(critic.score_layers())
     elif isinstance(critic, nn.Sequential) and type(critic).forward is nn.Sequential.forward:
+        # An instance's own forward is let through here: that is how accelerate has a whole network autocast.
         layers = _flatten(list(critic))
     elif isinstance(critic, nn.Sequential):
         return [], f"{type(critic).__name__} overrides the forward of Sequential"
